@@ -1,0 +1,1 @@
+"""Database revisions: plain SQL, applied by the function `migrate`."""
