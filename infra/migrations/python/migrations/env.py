@@ -10,7 +10,7 @@ LOCK_TIMEOUT = "5s"
 def run_online(connection: Connection) -> None:
     with connection.begin():
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-        # Only after the wait for our own turn: a DDL statement that queues behind a long query stops all that come after it.
+        # Only after the wait for our turn: DDL that queues behind a long query stops everyone who comes after it.
         connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
         context.configure(connection=connection)
         context.run_migrations()

@@ -58,7 +58,7 @@ CREATE TABLE refresh_families (
 );
 CREATE INDEX refresh_families_by_user ON refresh_families (user_id);
 CREATE INDEX refresh_families_by_expiry ON refresh_families (expires_at);
-COMMENT ON TABLE refresh_families IS 'One sign-in and the chain of refresh tokens that came from it; revoked as a whole.';
+COMMENT ON TABLE refresh_families IS 'One sign-in and the refresh tokens that follow from it; revoked as a whole.';
 
 CREATE TABLE refresh_tokens (
     family     uuid NOT NULL,
@@ -75,9 +75,10 @@ CREATE TABLE refresh_tokens (
     CONSTRAINT refresh_tokens_token_hash_is_sha256 CHECK (octet_length(token_hash) = 32),
     CONSTRAINT refresh_tokens_expire_after_creation CHECK (expires_at > created_at)
 );
-COMMENT ON TABLE refresh_tokens IS 'Hashes only: a successor is derived again from the family, so nothing here can be replayed.';
-COMMENT ON COLUMN refresh_tokens.used_at IS 'First exchange. A used token is accepted again only within the grace window, '
-    'while its successor is unused; otherwise the family is revoked.';
+COMMENT ON TABLE refresh_tokens IS 'Hashes only: a successor is derived from its family again, '
+    'so nothing here can be replayed.';
+COMMENT ON COLUMN refresh_tokens.used_at IS 'First exchange. A used token is accepted again only while its successor '
+    'is unused, and not for long; otherwise the family is revoked.';
 """
 
 MEDIA_OBJECTS = """
@@ -96,7 +97,8 @@ CREATE TABLE media_objects (
     CONSTRAINT media_objects_sha256_length CHECK (octet_length(sha256) = 32),
     CONSTRAINT media_objects_address_key UNIQUE (bucket, object_key)
 );
-COMMENT ON TABLE media_objects IS 'What is known of a stored object. An address is claimed once, so no two tasks share a model.';
+COMMENT ON TABLE media_objects IS 'What is known of a stored object. An address is claimed once, '
+    'so no two tasks share a model.';
 """
 
 TASKS = """
@@ -155,7 +157,8 @@ CREATE INDEX tasks_open ON tasks (status, id) WHERE status IN ('INITIAL', 'PENDI
 COMMENT ON TABLE tasks IS 'One requested avatar. INITIAL (committed), PENDING (the broker has it), IN_PROGRESS, '
     'then one terminal state for ever: SUCCESS, INVALID_INPUT, FAILED or CANCELLED.';
 COMMENT ON COLUMN tasks.id IS 'Orders the history; clients address a task by request_uuid.';
-COMMENT ON COLUMN tasks.user_id IS 'The owner; with api_key_id set, the user of that key. Both are null only while keys are switched off.';
+COMMENT ON COLUMN tasks.user_id IS 'The owner; with api_key_id set, the user of that key. '
+    'Both are null only where keys are not asked for.';
 COMMENT ON COLUMN tasks.attempt IS 'How often it was given to agents; a state goes back only with a new attempt.';
 COMMENT ON COLUMN tasks.revision IS 'Raised by every change a client can see; the ETag.';
 COMMENT ON COLUMN tasks.output_bucket IS 'The only bucket a result of this task may be in.';
@@ -167,9 +170,11 @@ DECLARE
     states CONSTANT text[] := ARRAY['INITIAL', 'PENDING', 'IN_PROGRESS'];
     rule text;
 BEGIN
-    IF (NEW.id, NEW.request_uuid, NEW.client_type, NEW.user_id, NEW.api_key_id, NEW.photo_id, NEW.output_bucket, NEW.created_at)
+    IF (NEW.id, NEW.request_uuid, NEW.client_type, NEW.user_id, NEW.api_key_id,
+        NEW.photo_id, NEW.output_bucket, NEW.created_at)
        IS DISTINCT FROM
-       (OLD.id, OLD.request_uuid, OLD.client_type, OLD.user_id, OLD.api_key_id, OLD.photo_id, OLD.output_bucket, OLD.created_at)
+       (OLD.id, OLD.request_uuid, OLD.client_type, OLD.user_id, OLD.api_key_id,
+        OLD.photo_id, OLD.output_bucket, OLD.created_at)
     THEN
         rule := 'tasks_origin_never_changes';
     ELSIF OLD.finished_at IS NOT NULL AND
@@ -194,13 +199,14 @@ BEGIN
     RAISE EXCEPTION USING
         ERRCODE = 'check_violation', TABLE = 'tasks', CONSTRAINT = rule,
         MESSAGE = format('update of task %s violates rule "%s"', OLD.request_uuid, rule),
-        DETAIL = format('status %s to %s, progress %s to %s, revision %s to %s, attempt %s to %s', OLD.status, NEW.status,
-            OLD.progress, NEW.progress, OLD.revision, NEW.revision, OLD.attempt, NEW.attempt);
+        DETAIL = format('status %s to %s, progress %s to %s, revision %s to %s, attempt %s to %s',
+            OLD.status, NEW.status, OLD.progress, NEW.progress,
+            OLD.revision, NEW.revision, OLD.attempt, NEW.attempt);
 END
 $$;
 CREATE TRIGGER tasks_guard BEFORE UPDATE ON tasks FOR EACH ROW EXECUTE FUNCTION tasks_guard();
-COMMENT ON FUNCTION tasks_guard() IS 'What one row cannot say of itself: how it may change. Raises check_violation (23514) '
-    'with the broken rule as constraint name.';
+COMMENT ON FUNCTION tasks_guard() IS 'What a row cannot say of itself: how it may change. '
+    'Raises check_violation (23514) with the broken rule as constraint name.';
 """
 
 OUTBOX = """
@@ -216,7 +222,8 @@ CREATE TABLE outbox (
     CONSTRAINT outbox_counters_valid CHECK (attempt >= 1 AND failures >= 0)
 );
 CREATE INDEX outbox_unsent ON outbox (created_at, id) WHERE published_at IS NULL;
-COMMENT ON TABLE outbox IS 'Attempts to announce, committed with the task. The message is built when it is sent, because its URLs must be fresh.';
+COMMENT ON TABLE outbox IS 'Attempts to announce, committed with the task. '
+    'The message is built when it is sent, because its URLs must be fresh.';
 COMMENT ON COLUMN outbox.id IS 'The message_id, the same for every repeat of this announcement.';
 """
 
