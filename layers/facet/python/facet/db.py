@@ -1,0 +1,135 @@
+"""One warm PostgreSQL connection per process: opened lazily, replaced when it died while the process was frozen."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, TypeAlias
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.rows import DictRow, TupleRow, dict_row
+
+from facet.problems import Problem
+from facet.settings import settings
+
+Connection: TypeAlias = psycopg.Connection[DictRow]
+
+CONNECT_TIMEOUT = 5  # seconds
+MAX_IDLE = 300  # seconds; a NAT gateway forgets an idle flow after 350 and tells nobody
+
+# SET LOCAL, in the same round trip: a transaction pooler may give every transaction another server.
+BEGIN = """
+    BEGIN;
+    SET LOCAL statement_timeout = '10s';
+    SET LOCAL lock_timeout = '3s';
+    SET LOCAL idle_in_transaction_session_timeout = '30s';
+    SET LOCAL timezone = 'UTC'
+"""
+
+_warm: Connection | None = None
+_last_used = 0.0
+
+
+class Unavailable(Problem):
+    """The database cannot be reached or does not answer in time. Worth repeating; a commit may have happened."""
+
+    status, code, title = 503, "DATABASE_UNAVAILABLE", "The database is unavailable"
+    headers: Mapping[str, str] = {"Retry-After": "5"}
+
+
+@contextmanager
+def transaction() -> Iterator[Connection]:
+    """Yield a connection inside a transaction that is committed at the end and rolled back on any exception.
+
+    A lost or overdue database raises Unavailable. Deadlocks, serialization failures and violated constraints stay
+    what psycopg calls them.
+    """
+    global _last_used
+    conn = _begin()
+    try:
+        yield conn
+        _commit(conn)
+    except psycopg.Error as error:
+        if _is_outage(error, conn):
+            raise _unavailable(error) from error
+        raise
+    finally:
+        _roll_back(conn)
+        _last_used = time.time()
+
+
+def connect() -> psycopg.Connection[TupleRow]:
+    """Open a connection for a tool that manages its own transactions; the caller closes it."""
+    try:
+        return psycopg.connect(**_parameters())
+    except psycopg.OperationalError as error:
+        raise _unavailable(error) from error
+
+
+def _begin() -> Connection:
+    """Start a transaction. BEGIN is also the check of a warm connection: nothing is done yet, so it can be repeated."""
+    global _warm
+    if _warm is not None and not _warm.closed:
+        if _warm.info.transaction_status is not TransactionStatus.IDLE:
+            raise RuntimeError("a transaction is open already: pass its connection on instead of starting another")
+        if time.time() - _last_used < MAX_IDLE:
+            with suppress(psycopg.OperationalError):
+                _warm.execute(BEGIN)
+                return _warm
+        _warm.close()
+    try:
+        _warm = psycopg.connect(**_parameters(), autocommit=True, row_factory=dict_row)
+        _warm.execute(BEGIN)
+    except psycopg.OperationalError as error:
+        raise _unavailable(error) from error
+    return _warm
+
+
+def _commit(conn: Connection) -> None:
+    if conn.info.transaction_status is TransactionStatus.INERROR:  # COMMIT would roll back and report success
+        raise psycopg.errors.InFailedSqlTransaction(
+            "a statement failed and its error was swallowed: nothing is committed"
+        )
+    conn.commit()
+
+
+def _roll_back(conn: Connection) -> None:
+    """Leave no transaction open; does nothing after a commit."""
+    if conn.info.transaction_status is TransactionStatus.IDLE:
+        return
+    with suppress(psycopg.Error):
+        conn.rollback()
+        return
+    conn.close()
+
+
+def _is_outage(error: psycopg.Error, conn: Connection) -> bool:
+    concurrency = (error.sqlstate or "").startswith("40")
+    return conn.closed or (isinstance(error, psycopg.OperationalError) and not concurrency)
+
+
+def _unavailable(error: psycopg.Error) -> Unavailable:
+    if isinstance(error, psycopg.errors.QueryCanceled | psycopg.errors.LockNotAvailable):
+        return Unavailable("The database does not answer in time.")
+    return Unavailable("The database cannot be reached.")
+
+
+def _parameters() -> dict[str, Any]:
+    at = settings()
+    return {
+        "host": at.postgres_host,
+        "port": at.postgres_port,
+        "user": at.postgres_user,
+        "password": at.postgres_password.get_secret_value(),
+        "dbname": at.postgres_db,
+        "sslmode": at.postgres_sslmode,
+        "application_name": os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "facet"),
+        "connect_timeout": CONNECT_TIMEOUT,
+        # A peer that vanished without a word is noticed in seconds, while sending and while waiting for an answer.
+        "tcp_user_timeout": 3000,  # milliseconds
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "prepare_threshold": None,  # a transaction pooler does not keep prepared statements
+    }
