@@ -1,0 +1,1 @@
+"""How a function reaches the world: HTTP and queue events, tokens, Postgres, S3, RabbitMQ."""

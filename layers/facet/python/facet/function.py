@@ -1,0 +1,215 @@
+"""A function: HTTP endpoints, a queue consumer, a schedule or a direct invocation behind one handler."""
+
+import json
+from base64 import b64decode
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import replace
+from datetime import UTC, datetime
+from http import HTTPStatus
+from operator import itemgetter
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from chalice.app import Chalice
+from chalice.app import Request as ChaliceRequest
+from chalice.app import Response as ChaliceResponse
+from pydantic import BaseModel
+
+from facet import http, inputs, log, messages
+from facet.endpoint import Endpoint
+from facet.http import Request, Response
+from facet.problems import MethodNotAllowed, NotFound, Problem
+from facet.settings import settings
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+_request: ContextVar[Request] = ContextVar("request")
+_current: ContextVar[ChaliceRequest | None] = ContextVar("current_request", default=None)
+
+
+class Function(Chalice):
+    """A Chalice app that answers every HTTP event shape, and the other events Facet knows.
+
+    `app = Function("create_task")` is the handler: the runtime calls `app(event, context)`.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, configure_logs=False, env={})
+        self.api.binary_types = ["*/*"]  # for `chalice package`; here bytes are binary and str is text
+        self.endpoints: list[Endpoint] = []
+        self._consumer: Callable[[messages.Message], object] | None = None
+        self._scheduled: Callable[[datetime], object] | None = None
+        self._internal: Callable[[Mapping[str, Any]], Any] | None = None
+        self.register_middleware(_as_reply, "http")
+
+    # Chalice keeps the request on the app, where a second thread would overwrite it.
+    @property
+    def current_request(self) -> ChaliceRequest | None:
+        return _current.get()
+
+    @current_request.setter
+    def current_request(self, request: ChaliceRequest | None) -> None:
+        _current.set(request)
+
+    def endpoint(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: type[BaseModel] | None = None,
+        form: type[BaseModel] | None = None,
+        query: type[BaseModel] | None = None,
+        headers: type[BaseModel] | None = None,
+        returns: type[BaseModel] | None = None,
+        status: int = 200,
+        caller: Callable[[Request], Any] | None = None,
+        raises: Sequence[type[Exception]] = (),
+        kept: bool = False,
+        summary: str | None = None,
+        tags: Sequence[str] = (),
+    ) -> Callable[[View], View]:
+        """Declares an operation. The view gets, by name, only what it asks for.
+
+        Offered: the path parameters, `caller`, `body` (JSON), `form` (multipart), `query`, `headers`, `request`.
+        With both `body` and `form` the content type decides, and the other one is None.
+        """
+
+        def declare(view: View) -> View:
+            declared = Endpoint(
+                self.app_name, method, path, view, body, form, query, headers, returns, status, caller,
+                tuple(raises), kept, summary, tuple(tags),
+            )  # fmt: skip
+            self.endpoints.append(declared)
+            self._register(declared)
+            return view
+
+        return declare
+
+    def _register(self, declared: Endpoint) -> None:
+        def view(**parameters: str) -> ChaliceResponse:
+            return _Reply.of(declared.answer(_request.get()))
+
+        view.__name__ = declared.view.__name__
+        self.route(declared.path, methods=[declared.method], content_types=["*/*"], name=declared.view.__name__)(view)
+
+    def consumer(self, view: Callable[[messages.Message], object]) -> Callable[[messages.Message], object]:
+        """Declares the view of each message of a queue event. What it raises makes the trigger keep the batch."""
+        self._consumer = view
+        return view
+
+    def scheduled(self, view: Callable[[datetime], object]) -> Callable[[datetime], object]:
+        """Declares the view of a schedule. It gets the event's own time, so a replay does the same again."""
+        self._scheduled = view
+        return view
+
+    def internal(
+        self, *, body: type[BaseModel] | None = None, returns: type[BaseModel] | None = None
+    ) -> Callable[[View], View]:
+        """Declares a direct invocation. An event that does not fit `body` raises Invalid."""
+
+        def declare(view: View) -> View:
+            def invoke(event: Mapping[str, Any]) -> Any:
+                result = view(body=inputs.value_of(body, event)) if body is not None else view()
+                return result.model_dump(mode="json", by_alias=True) if isinstance(result, BaseModel) else result
+
+            self._internal = invoke
+            return view
+
+        return declare
+
+    def __call__(self, event: Any, context: Any) -> Any:
+        request_id = getattr(context, "aws_request_id", None) or str(uuid4())
+        with log.invocation(self.app_name, request_id):
+            if self._consumer is not None and messages.is_batch(event):
+                for message in messages.messages_from(event):
+                    self._consumer(message)
+                return None
+            if http.shape(event) is not None:
+                return self._serve(event, context, request_id)
+            if self._scheduled is not None and "detail-type" in event:
+                self._scheduled(_time(event))
+                return None
+            if self._internal is not None:
+                return self._internal(event)
+            raise TypeError(
+                f"{self.app_name} does not answer this event: it has {', '.join(sorted(event)) or 'nothing'}"
+            )
+
+    def _serve(self, event: http.Event, context: Any, request_id: str) -> dict[str, Any]:
+        request = replace(http.request_from(event), request_id=request_id)
+        response = self._answer(request, context)
+        if request.method == "HEAD":
+            response.body = ""
+        response.headers.append(("x-request-id", request_id))
+        response.headers.append(("x-content-type-options", "nosniff"))
+        return http.reply_to(event, response)
+
+    def _answer(self, request: Request, context: Any) -> Response:
+        try:
+            resource, method, parameters = self._match(request)
+            request = replace(request, method=method, path_parameters=parameters)
+            token = _request.set(request)
+            try:
+                return _response(super().__call__(http.rest_event(request, resource), context))
+            finally:
+                _request.reset(token)
+        except Problem as problem:
+            return problem.render(request, kept=any(endpoint.kept for endpoint in self.endpoints))
+
+    def _match(self, request: Request) -> tuple[str, str, dict[str, str]]:
+        """The route of a request: Chalice's resource path, the method there and the decoded path parameters."""
+        paths = [(path, http.match(path, self._without_prefix(request.path))) for path in self.routes]
+        found = sorted(((len(named), path, named) for path, named in paths if named is not None), key=itemgetter(0))
+        method = "GET" if request.method == "HEAD" else request.method
+        for _, path, named in found:
+            if method in self.routes[path]:
+                return path, method, named
+        if not found:
+            raise NotFound()
+        allowed = {known for _, path, _ in found for known in self.routes[path]}
+        raise MethodNotAllowed(
+            headers={"Allow": ", ".join(sorted(allowed | {"HEAD"} if "GET" in allowed else allowed))}
+        )
+
+    @staticmethod
+    def _without_prefix(path: str) -> str:
+        prefix = settings().path_prefix
+        return path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path
+
+
+class _Reply(ChaliceResponse):
+    """A Chalice answer that keeps its bytes: Chalice would decide by content type what is binary."""
+
+    @classmethod
+    def of(cls, response: Response) -> "_Reply":
+        values: dict[str, list[str]] = {}
+        for name, value in response.headers:
+            values.setdefault(name, []).append(value)
+        headers = {name: many[0] if len(many) == 1 else many for name, many in values.items()}
+        return cls(response.body, headers, response.status)
+
+    def to_dict(self, binary_types: list[str] | None = None) -> dict[str, Any]:
+        return super().to_dict(None)
+
+
+def _as_reply(request: ChaliceRequest, get_response: Callable[[ChaliceRequest], ChaliceResponse]) -> ChaliceResponse:
+    """A Chalice middleware: answers of plain Chalice views become replies too."""
+    response = get_response(request)
+    return response if isinstance(response, _Reply) else _Reply(response.body, response.headers, response.status_code)
+
+
+def _response(reply: Mapping[str, Any]) -> Response:
+    """The Response in the REST (1.0) answer Chalice gives. Raises Problem for an error of Chalice's own."""
+    body = b64decode(reply["body"]) if reply.get("isBase64Encoded") else reply["body"]
+    if reply["statusCode"] >= HTTPStatus.BAD_REQUEST and "Content-Type" not in reply["headers"]:
+        match json.loads(body):
+            case {"Code": _, "Message": str(message)}:
+                raise Problem.of_status(reply["statusCode"], message)
+    headers = list(reply["headers"].items())
+    headers += [(name, value) for name, values in reply["multiValueHeaders"].items() for value in values]
+    return Response(reply["statusCode"], body, headers)
+
+
+def _time(event: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(event["time"]).astimezone(UTC)

@@ -1,0 +1,115 @@
+"""JSON lines on stdout: who, when, which request; secrets never."""
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+_SECRET_WORDS = frozenset(
+    {
+        "password",
+        "passwd",
+        "token",
+        "secret",
+        "authorization",
+        "signature",
+        "key",
+        "cookie",
+        "credential",
+        "credentials",
+    }
+)
+_PUBLIC_KEYS = frozenset({"object_key", "routing_key"})
+_SECRETS_IN_TEXT = re.compile(
+    r"eyJ[\w-]+\.[\w-]+\.[\w-]*"  # a JWT
+    r"|(?<=[?&])X-Amz-[\w-]+=[^&\s\"']+"  # a presigned URL's rights
+    r"|(?<=Bearer )\S+"
+    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"  # user:password@ of an address
+    r"|(?<=input_value=).*?(?=, input_type=)",  # what pydantic quotes of an invalid value
+    re.IGNORECASE | re.DOTALL,
+)
+_REDACTED = "[redacted]"
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_invocation: ContextVar[Mapping[str, str]] = ContextVar("invocation", default={})  # noqa: B039  read-only
+
+
+def get() -> logging.Logger:
+    """The logger of this project. Extra fields: `log.get().warning("…", extra={"task": 7})`."""
+    return logging.getLogger("facet")
+
+
+@contextmanager
+def invocation(function: str, request_id: str) -> Iterator[None]:
+    """Names function and request on every line logged inside."""
+    _configure()
+    token = _invocation.set({"function": function, "request_id": request_id})
+    try:
+        yield
+    finally:
+        _invocation.reset(token)
+
+
+class _Stdout(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stdout.write(line(record) + "\n")
+            sys.stdout.flush()
+        except Exception:  # a line that cannot be written must not fail the request
+            self.handleError(record)
+
+
+def _configure() -> None:
+    root = logging.getLogger()
+    if any(isinstance(handler, _Stdout) for handler in root.handlers):
+        return
+    for handler in [h for h in root.handlers if type(h).__module__.startswith("awslambdaric")]:
+        root.removeHandler(handler)  # it would print every line a second time, as plain text
+    root.addHandler(_Stdout())
+    from facet.settings import settings
+
+    get().setLevel(settings().log_level)
+
+
+def line(record: logging.LogRecord) -> str:
+    """A log record as one line of JSON."""
+    fields: dict[str, Any] = {
+        "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "level": record.levelname,
+        "message": _clean(record.getMessage()),
+        **_invocation.get(),
+    }
+    if record.name not in ("root", "facet"):
+        fields["logger"] = record.name
+    if record.exc_info and record.exc_info[0] is not None:
+        fields["error"] = record.exc_info[0].__name__
+        fields["traceback"] = _clean(logging.Formatter().formatException(record.exc_info))
+    extra = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    return json.dumps({**redacted(extra), **fields}, default=str, ensure_ascii=True)
+
+
+def redacted(value: Any, name: str = "") -> Any:
+    """A value with every secret replaced, by the names of its fields and by how secrets look."""
+    if isinstance(value, Mapping):
+        return {str(key): redacted(part, str(key)) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [redacted(part, name) for part in value]
+    if isinstance(value, bytes | bytearray):
+        return f"[{len(value)} bytes]"
+    if isinstance(value, str):
+        return _REDACTED if _is_secret(name) else _clean(value)
+    return value
+
+
+def _is_secret(name: str) -> bool:
+    lower = name.lower()
+    words = re.split(r"[^a-z0-9]+", lower)
+    return lower not in _PUBLIC_KEYS and (lower.startswith("x-amz-") or not _SECRET_WORDS.isdisjoint(words))
+
+
+def _clean(text: str) -> str:
+    return _SECRETS_IN_TEXT.sub(_REDACTED, text)

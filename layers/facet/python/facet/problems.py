@@ -1,0 +1,136 @@
+"""Failures as answers: RFC 9457 problem details, or the old system's {"detail": …} for its clients."""
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from facet.http import Request, Response
+
+Fault = dict[str, Any]  # {"type", "loc", "msg"} of one invalid value; never the value itself
+
+_PROBLEM = "application/problem+json"
+_RETRYABLE = frozenset({408, 425, 429, 502, 503, 504})
+
+
+class Problem(Exception):
+    """A failure the client may see. Subclasses set status, code and title."""
+
+    status: int = 500
+    code: str = "INTERNAL_ERROR"
+    title: str = "Internal server error"
+    headers: Mapping[str, str] = {}
+    errors: Sequence[Fault] = ()
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        self.detail = detail or self.title
+        super().__init__(self.detail)
+        self.headers = {**type(self).headers, **(headers or {})}
+        self.errors = tuple(errors)
+
+    @classmethod
+    def of(cls, error: Exception) -> "Problem":
+        """A declared exception (class attributes `status`, `code`, `title`; optional `headers`) as a Problem."""
+        problem = cls(str(error) or None, headers=getattr(error, "headers", None), errors=getattr(error, "errors", ()))
+        for name in ("status", "code", "title"):
+            setattr(problem, name, getattr(error, name))
+        problem.detail = str(error) or problem.title
+        return problem
+
+    @classmethod
+    def of_status(cls, status: int, detail: str) -> "Problem":
+        """A Problem named after its status, for errors Chalice raises by itself."""
+        problem, phrase = cls(detail), HTTPStatus(status)
+        problem.status, problem.code, problem.title = status, phrase.name, phrase.phrase
+        return problem
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.status in _RETRYABLE or any(name.lower() == "retry-after" for name in self.headers)
+
+    def render(self, request: Request, *, kept: bool) -> Response:
+        """The answer. A `kept` route speaks the old form unless the client asks for problem details."""
+        if kept and not accepts_problems(request.headers.get("accept", "")):
+            return self._answer({"detail": self.errors or self.detail}, "application/json")
+        body: dict[str, Any] = {
+            "type": f"/problems/{self.code.lower().replace('_', '-')}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "instance": request.path,
+            "code": self.code,
+            "request_id": request.request_id,
+            "retryable": self.retryable,
+        }
+        if self.errors:
+            body["errors"] = self.errors
+        return self._answer(body, _PROBLEM)
+
+    def _answer(self, body: Mapping[str, Any], content_type: str) -> Response:
+        headers = [("content-type", content_type), ("cache-control", "no-store"), *self.headers.items()]
+        return Response(self.status, json.dumps(body, separators=(",", ":")), headers)
+
+
+class NotFound(Problem):
+    status, code, title = 404, "NOT_FOUND", "Not Found"
+
+
+class MethodNotAllowed(Problem):
+    status, code, title = 405, "METHOD_NOT_ALLOWED", "Method Not Allowed"
+
+
+class MalformedBody(Problem):
+    status, code, title = 400, "MALFORMED_BODY", "The body cannot be read"
+
+
+class BodyTooLarge(Problem):
+    status, code, title = 413, "BODY_TOO_LARGE", "The body is too large"
+
+
+class UnsupportedMediaType(Problem):
+    status, code, title = 415, "UNSUPPORTED_MEDIA_TYPE", "Unsupported media type"
+
+
+class Invalid(Problem):
+    """The request is well-formed but its values are not. `errors` says which and why."""
+
+    status, code, title = 422, "VALIDATION_FAILED", "The request is not valid"
+
+    def __init__(self, errors: Sequence[Fault]) -> None:
+        named = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in errors[:5])
+        super().__init__(named, errors=errors)
+
+    @classmethod
+    def missing(cls, *location: str) -> "Invalid":
+        return cls([{"type": "missing", "loc": list(location), "msg": "Field required"}])
+
+
+def accepts_problems(accept: str) -> bool:
+    """Whether an Accept header names problem details and does not prefer plain JSON."""
+    weights = dict(_weight(part) for part in accept.lower().split(","))
+    problem = weights.get(_PROBLEM, 0.0)
+    return problem > 0 and problem >= weights.get("application/json", 0.0)
+
+
+def _weight(part: str) -> tuple[str, float]:
+    media_type, *parameters = (piece.strip() for piece in part.split(";"))
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            return media_type, _quality(value.strip())
+    return media_type, 1.0
+
+
+def _quality(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        return 0.0
+    return value if 0.0 <= value <= 1.0 else 0.0

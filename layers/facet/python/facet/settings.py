@@ -1,0 +1,105 @@
+"""The environment a function runs in, read once and typed."""
+
+import os
+from functools import lru_cache
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+
+class SettingsError(Exception):
+    """An environment variable is missing or cannot be used. Names variables, never values."""
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _url(text: str) -> str:
+    return (text if "://" in text else f"http://{text}").rstrip("/")
+
+
+def _prefix(text: str) -> str:
+    path = text.strip("/")
+    return f"/{path}" if path else ""
+
+
+# A value without a default need not be set for a function that does not use it: reading it raises SettingsError.
+_needed: Any = Field(default=None)
+_key: Any = Field(default=None, min_length=32)
+_Port = Annotated[int, Field(ge=1, le=65535)]
+_Minutes = Annotated[int, Field(ge=1)]
+_Url = Annotated[str, BeforeValidator(_url)]
+_Upper = BeforeValidator(str.upper)
+
+
+class Settings(BaseModel):
+    """One field per environment variable of the same name in capitals."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    postgres_host: str = _needed
+    postgres_port: _Port = 5432
+    postgres_user: str = _needed
+    postgres_password: SecretStr = _needed
+    postgres_db: str = _needed
+    postgres_sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
+
+    rabbitmq_host: str = _needed
+    rabbitmq_port: _Port = 5672
+    rabbitmq_user: str = _needed
+    rabbitmq_password: SecretStr = _needed
+    rabbitmq_vhost: str = "/"
+    rabbitmq_management_url: _Url | None = None
+    rabbitmq_tasks_queue: str = "generation_tasks"
+    rabbitmq_tasks_results_queue: str = "generation_task_results"
+    rabbitmq_queue_type: Literal["quorum", "classic"] = "quorum"
+
+    minio_host: _Url = _needed
+    minio_public_url: _Url = _needed
+    minio_access_key: str = _needed
+    minio_secret_key: SecretStr = _needed
+    minio_region: str = "us-east-1"
+    minio_images_bucket: str = "input-images"
+    minio_3d_files_bucket: str = "3d-files"
+    minio_deca_emotions_bucket: str = "deca-emotions"
+
+    secret_key: SecretStr = _key
+    refresh_secret_key: SecretStr = _key
+    hash_algorithm: Annotated[Literal["HS256", "HS384", "HS512"], _Upper] = "HS256"
+    access_token_expire_minutes: _Minutes = 15
+    refresh_token_expire_minutes: _Minutes = 43200
+    integrations_auth: Literal["required", "optional", "off"] = "required"
+
+    path_prefix: Annotated[str, BeforeValidator(_prefix)] = "/api/v1"
+    cors_origins: Annotated[tuple[str, ...], BeforeValidator(_list)] = ("http://localhost:5173",)
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], _Upper] = "INFO"
+
+    def __getattr__(self, name: str) -> Any:
+        """Reached only for what `settings` left out because the environment does not have it."""
+        if name in type(self).model_fields:
+            raise SettingsError(f"{name.upper()} is not set: put it into .env or the function's environment")
+        raise AttributeError(name)
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process. An empty variable counts as not set.
+
+    Raises SettingsError when a variable that is set cannot be used.
+    """
+    given = {name: os.environ[name.upper()] for name in Settings.model_fields if os.environ.get(name.upper())}
+    if "minio_host" in given:
+        given.setdefault("minio_public_url", given["minio_host"])
+    try:
+        read = Settings.model_validate(given)
+    except ValidationError as error:
+        faults = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False))
+        raise SettingsError(f"{faults}. Correct them in .env or the function's environment") from None
+    for name, value in list(vars(read).items()):
+        if value is None and Settings.model_fields[name].annotation in _NEVER_NONE:
+            del vars(read)[name]
+    return read
+
+
+_NEVER_NONE = (str, SecretStr)
