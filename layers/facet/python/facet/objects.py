@@ -1,0 +1,206 @@
+"""Objects in S3: put, read, head, delete, list, and presigned URLs, which need no call and no client."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, cast
+from urllib.parse import quote
+
+from facet.problems import Problem
+from facet.settings import settings
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+    from types_boto3_s3.client import S3Client
+    from types_boto3_s3.type_defs import CORSRuleTypeDef
+
+# botocore is imported where it is used: the signer costs a tenth of a second, a client three times that.
+
+CONNECT_TIMEOUT = 2  # seconds, per attempt
+READ_TIMEOUT = 5  # seconds without a byte
+ATTEMPTS = 3
+LONGEST_EXPIRY = 7 * 24 * 3600  # seconds; the limit of Signature Version 4
+
+_ABSENT = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
+_OVERLOADED = frozenset({"SlowDown", "Throttling", "TooManyRequests", "RequestTimeout"})
+
+
+class NotFound(Exception):
+    """There is no such object, or no such bucket."""
+
+
+class TooLarge(Exception):
+    """The object is larger than the caller is ready to hold in memory."""
+
+
+class Unavailable(Problem):
+    """The object storage cannot be reached or does not answer in time. Worth repeating."""
+
+    status, code, title = 503, "STORAGE_UNAVAILABLE", "The object storage is unavailable"
+    headers: Mapping[str, str] = {"Retry-After": "5"}
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    size: int
+    etag: str
+    content_type: str
+    last_modified: datetime
+
+
+def put(bucket: str, key: str, body: bytes, *, content_type: str) -> None:
+    with _errors_of(f"{bucket}/{key}"):
+        _client().put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
+
+
+def read(bucket: str, key: str, *, limit: int) -> bytes:
+    """The whole object, of at most `limit` bytes; a larger one raises TooLarge before it is read."""
+    with _errors_of(f"{bucket}/{key}"):
+        answer = _client().get_object(Bucket=bucket, Key=key)
+        with answer["Body"] as body:
+            if answer["ContentLength"] > limit:
+                raise TooLarge(f"{bucket}/{key} has {answer['ContentLength']} bytes, more than {limit}")
+            return body.read()
+
+
+def head(bucket: str, key: str) -> ObjectInfo:
+    with _errors_of(f"{bucket}/{key}"):
+        answer = _client().head_object(Bucket=bucket, Key=key)
+    return ObjectInfo(
+        size=answer["ContentLength"],
+        etag=answer["ETag"].strip('"'),
+        content_type=answer.get("ContentType", "application/octet-stream"),
+        last_modified=answer["LastModified"],
+    )
+
+
+def delete(bucket: str, key: str) -> None:
+    """Delete an object; one that is gone already is fine."""
+    with _errors_of(f"{bucket}/{key}"):
+        _client().delete_object(Bucket=bucket, Key=key)
+
+
+def list_keys(bucket: str) -> list[str]:
+    """Every key of a bucket, in order. Meant for small buckets."""
+    with _errors_of(bucket):
+        pages = _client().get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+
+def presign_get(
+    bucket: str,
+    key: str,
+    *,
+    expires_in: int,
+    audience: Literal["client", "agent"] = "client",
+    filename: str | None = None,
+) -> str:
+    """A URL to GET the object for `expires_in` seconds, at the address its audience reaches.
+
+    With `filename` a browser saves the object under that name instead of showing it.
+    """
+    if not 1 <= expires_in <= LONGEST_EXPIRY:
+        raise ValueError(f"a presigned URL lives 1 to {LONGEST_EXPIRY} seconds, not {expires_in}")
+    from botocore.auth import S3SigV4QueryAuth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    at = settings()
+    origin = at.minio_public_url if audience == "client" else at.minio_host
+    params = {"response-content-disposition": _attachment(filename)} if filename else {}
+    request = AWSRequest("GET", f"{origin}/{bucket}/{quote(key, safe='/~')}", params=params)
+    credentials = Credentials(at.minio_access_key, at.minio_secret_key.get_secret_value())
+    S3SigV4QueryAuth(credentials, "s3", at.minio_region, expires=expires_in).add_auth(request)
+    return str(request.url)
+
+
+def ensure_bucket(bucket: str) -> None:
+    """Create a private bucket unless it is there; safe when two do it at once."""
+    client = _client()
+    try:
+        with _errors_of(bucket):
+            client.head_bucket(Bucket=bucket)
+    except NotFound:
+        with _errors_of(bucket), suppress(client.exceptions.BucketAlreadyOwnedByYou):
+            client.create_bucket(Bucket=bucket, **_location(settings().minio_region))
+
+
+def allow_origins(bucket: str, origins: Sequence[str]) -> bool:
+    """Let pages of these origins read and upload; False where the server has no CORS per bucket (community MinIO)."""
+    from botocore.exceptions import ClientError
+
+    rule: CORSRuleTypeDef = {
+        "AllowedOrigins": list(origins),
+        "AllowedMethods": ["GET", "HEAD", "PUT"],
+        "AllowedHeaders": ["*"],
+        "ExposeHeaders": ["ETag", "Content-Length", "Content-Range", "Content-Disposition"],
+        "MaxAgeSeconds": 600,
+    }
+    with _errors_of(bucket):
+        try:
+            _client().put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [rule]})
+        except ClientError as error:
+            if _code(error) != "NotImplemented":
+                raise
+            return False
+    return True
+
+
+@lru_cache(maxsize=1)
+def _client() -> "S3Client":
+    import botocore.session
+    from botocore.config import Config
+
+    at = settings()
+    client = botocore.session.get_session().create_client(
+        "s3",
+        endpoint_url=at.minio_host,
+        region_name=at.minio_region,
+        aws_access_key_id=at.minio_access_key,
+        aws_secret_access_key=at.minio_secret_key.get_secret_value(),
+        config=Config(
+            signature_version="s3v4",
+            s3={"addressing_style": "path"},
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=READ_TIMEOUT,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            request_checksum_calculation="when_required",  # not every S3 understands trailing checksums
+            response_checksum_validation="when_required",
+        ),
+    )
+    return cast("S3Client", client)
+
+
+@contextmanager
+def _errors_of(address: str) -> Iterator[None]:
+    """Translate botocore's errors; what is neither absence nor an outage stays what it is."""
+    from botocore.exceptions import ClientError, ConnectionError, HTTPClientError, IncompleteReadError
+
+    try:
+        yield
+    except ClientError as error:
+        if _code(error) in _ABSENT:
+            raise NotFound(f"{address} does not exist") from error
+        if _code(error) in _OVERLOADED or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
+            raise Unavailable("The object storage does not answer.") from error
+        raise
+    except (ConnectionError, HTTPClientError, IncompleteReadError) as error:
+        raise Unavailable("The object storage cannot be reached.") from error
+
+
+def _location(region: str) -> dict[str, Any]:
+    """The arguments that put a bucket into a region; us-east-1 is the one that may not be named."""
+    return {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+
+
+def _code(error: "ClientError") -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _attachment(filename: str) -> str:
+    """Content-Disposition with a plain name for every browser and the true one for those that read RFC 8187."""
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", filename)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
