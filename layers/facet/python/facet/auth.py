@@ -20,6 +20,7 @@ Security = Sequence[Mapping[str, list[str]]]
 
 _ISSUER = "facet"
 _TYPE = "at+jwt"
+_MAX_KEY = 512
 _KEY_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}  # RFC 7518, 3.2: at least as long as the hash
 
 
@@ -101,21 +102,20 @@ class _User:
     problems: tuple[type[Problem], ...] = (TokenExpired, TokenInvalid)
 
     def __call__(self, request: Request) -> Caller:
-        token = request.headers.get("access-token") or _bearer(request)
+        token = request.headers.get("access-token", _bearer(request))
         if token is None:
             raise Invalid.missing("header", "access-token")
         try:
-            claims = _claims(token)
-            return Caller(user_id=int(claims["sub"]), api_key_id=None)
+            return Caller(user_id=int(_claims(token)["sub"]), api_key_id=None)
         except jwt.ExpiredSignatureError:
             raise TokenExpired() from None
-        except (jwt.InvalidTokenError, ValueError):
+        except (jwt.InvalidTokenError, ValueError, RecursionError):
             raise TokenInvalid() from None
 
 
 def _bearer(request: Request) -> str | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else request.headers.get("access-token")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def _claims(token: str) -> dict[str, Any]:
@@ -148,6 +148,8 @@ class _ApiKey:
             return Caller(None, None)
         if not key:
             raise ApiKeyRequired()
+        if len(key) > _MAX_KEY or not key.isascii():
+            raise ApiKeyInvalid()
         from facet import db  # users' tokens need no database
 
         with db.transaction() as conn:

@@ -82,7 +82,7 @@ class Endpoint:
         given |= self._inputs(request)
         result = self.view(**{name: value for name, value in given.items() if name in self._parameters})
         response = self._response(result)
-        if self.caller is not None and not response.has("cache-control"):
+        if (self.caller is not None or _JSON in response.headers) and not response.has("cache-control"):
             response.headers.append(("cache-control", "no-store"))
         _check(response)
         return response
@@ -114,10 +114,11 @@ class Endpoint:
     def _response(self, result: Any) -> Response:
         if isinstance(result, Response):
             return result
+        if self.returns is not None:
+            answer = self.returns.model_validate(result, from_attributes=True)
+            return Response(self.status, answer.model_dump_json(by_alias=True), [_JSON])
         if result is None:
             return Response(self.status)
-        if isinstance(result, BaseModel):
-            return Response(self.status, result.model_dump_json(by_alias=True), [_JSON])
         return Response(self.status, json.dumps(result, separators=(",", ":"), allow_nan=False), [_JSON])
 
 

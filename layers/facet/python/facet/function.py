@@ -16,9 +16,9 @@ from chalice.app import Request as ChaliceRequest
 from chalice.app import Response as ChaliceResponse
 from pydantic import BaseModel
 
-from facet import http, inputs, log, messages
+from facet import events, inputs, log, messages
 from facet.endpoint import Endpoint
-from facet.http import Request, Response
+from facet.http import Event, Request, Response, match
 from facet.problems import MethodNotAllowed, NotFound, Problem
 from facet.settings import settings
 
@@ -36,6 +36,7 @@ class Function(Chalice):
 
     def __init__(self, name: str) -> None:
         super().__init__(name, configure_logs=False, env={})
+        self.log = log.get()
         self.api.binary_types = ["*/*"]  # for `chalice package`; here bytes are binary and str is text
         self.endpoints: list[Endpoint] = []
         self._consumer: Callable[[messages.Message], object] | None = None
@@ -111,7 +112,9 @@ class Function(Chalice):
         def declare(view: View) -> View:
             def invoke(event: Mapping[str, Any]) -> Any:
                 result = view(body=inputs.value_of(body, event)) if body is not None else view()
-                return result.model_dump(mode="json", by_alias=True) if isinstance(result, BaseModel) else result
+                if returns is None:
+                    return result
+                return returns.model_validate(result, from_attributes=True).model_dump(mode="json", by_alias=True)
 
             self._internal = invoke
             return view
@@ -119,31 +122,37 @@ class Function(Chalice):
         return declare
 
     def __call__(self, event: Any, context: Any) -> Any:
+        """The handler. HTTP events are always answered; on other events a failure is raised."""
+        event = {} if event is None else event
+        if not isinstance(event, Mapping):
+            raise TypeError(f"an event is an object, not {type(event).__name__}")
         request_id = getattr(context, "aws_request_id", None) or str(uuid4())
-        with log.invocation(self.app_name, request_id):
+        with log.context(function=self.app_name, request_id=request_id):
             if self._consumer is not None and messages.is_batch(event):
-                for message in messages.messages_from(event):
-                    self._consumer(message)
-                return None
-            if http.shape(event) is not None:
+                return self._consume(self._consumer, event)
+            if events.shape(event) is not None:
                 return self._serve(event, context, request_id)
             if self._scheduled is not None and "detail-type" in event:
-                self._scheduled(_time(event))
+                self._scheduled(datetime.fromisoformat(event["time"]).astimezone(UTC))
                 return None
             if self._internal is not None:
                 return self._internal(event)
-            raise TypeError(
-                f"{self.app_name} does not answer this event: it has {', '.join(sorted(event)) or 'nothing'}"
-            )
+            raise TypeError(f"{self.app_name} does not answer events with {', '.join(sorted(event)) or 'nothing'}")
 
-    def _serve(self, event: http.Event, context: Any, request_id: str) -> dict[str, Any]:
-        request = replace(http.request_from(event), request_id=request_id)
-        response = self._answer(request, context)
+    @staticmethod
+    def _consume(view: Callable[[messages.Message], object], event: Event) -> None:
+        for message in messages.messages_from(event):
+            with log.context(**log.trace(message.headers.get("traceparent"))):
+                view(message)
+
+    def _serve(self, event: Event, context: Any, request_id: str) -> dict[str, Any]:
+        request = replace(events.request_from(event), request_id=request_id)
+        with log.context(**log.trace(request.headers.get("traceparent"))):
+            response = self._answer(request, context)
         if request.method == "HEAD":
             response.body = ""
-        response.headers.append(("x-request-id", request_id))
-        response.headers.append(("x-content-type-options", "nosniff"))
-        return http.reply_to(event, response)
+        response.headers += [("x-request-id", request_id), ("x-content-type-options", "nosniff")]
+        return events.reply_to(event, response)
 
     def _answer(self, request: Request, context: Any) -> Response:
         try:
@@ -151,7 +160,7 @@ class Function(Chalice):
             request = replace(request, method=method, path_parameters=parameters)
             token = _request.set(request)
             try:
-                return _response(super().__call__(http.rest_event(request, resource), context))
+                return _response(super().__call__(events.rest_event(request, resource), context))
             finally:
                 _request.reset(token)
         except Problem as problem:
@@ -159,7 +168,7 @@ class Function(Chalice):
 
     def _match(self, request: Request) -> tuple[str, str, dict[str, str]]:
         """The route of a request: Chalice's resource path, the method there and the decoded path parameters."""
-        paths = [(path, http.match(path, self._without_prefix(request.path))) for path in self.routes]
+        paths = [(path, match(path, self._without_prefix(request.path))) for path in self.routes]
         found = sorted(((len(named), path, named) for path, named in paths if named is not None), key=itemgetter(0))
         method = "GET" if request.method == "HEAD" else request.method
         for _, path, named in found:
@@ -209,7 +218,3 @@ def _response(reply: Mapping[str, Any]) -> Response:
     headers = list(reply["headers"].items())
     headers += [(name, value) for name, values in reply["multiValueHeaders"].items() for value in values]
     return Response(reply["statusCode"], body, headers)
-
-
-def _time(event: Mapping[str, Any]) -> datetime:
-    return datetime.fromisoformat(event["time"]).astimezone(UTC)

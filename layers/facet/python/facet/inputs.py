@@ -178,6 +178,8 @@ def _unstorable(value: object) -> str | None:
                 waiting += [(part, depth + 1) for pair in item.items() for part in pair]
             case list():
                 waiting += [(part, depth + 1) for part in item]
+            case UploadedFile():
+                waiting.append((item.filename, depth))
     return None
 
 

@@ -8,7 +8,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
+
+from facet.settings import settings
 
 _SECRET_WORDS = frozenset(
     {
@@ -35,7 +38,8 @@ _SECRETS_IN_TEXT = re.compile(
 )
 _REDACTED = "[redacted]"
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_invocation: ContextVar[Mapping[str, str]] = ContextVar("invocation", default={})  # noqa: B039  read-only
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_context: ContextVar[Mapping[str, str]] = ContextVar("context", default=MappingProxyType({}))
 
 
 def get() -> logging.Logger:
@@ -44,14 +48,20 @@ def get() -> logging.Logger:
 
 
 @contextmanager
-def invocation(function: str, request_id: str) -> Iterator[None]:
-    """Names function and request on every line logged inside."""
+def context(**fields: str) -> Iterator[None]:
+    """Puts fields, such as function and request_id, on every line logged inside."""
     _configure()
-    token = _invocation.set({"function": function, "request_id": request_id})
+    token = _context.set({**_context.get(), **fields})
     try:
         yield
     finally:
-        _invocation.reset(token)
+        _context.reset(token)
+
+
+def trace(traceparent: object) -> dict[str, str]:
+    """The trace id of a W3C `traceparent`, as fields for `context`; nothing for anything else."""
+    match = _TRACEPARENT.fullmatch(traceparent) if isinstance(traceparent, str) else None
+    return {"trace_id": match[1]} if match else {}
 
 
 class _Stdout(logging.Handler):
@@ -70,8 +80,6 @@ def _configure() -> None:
     for handler in [h for h in root.handlers if type(h).__module__.startswith("awslambdaric")]:
         root.removeHandler(handler)  # it would print every line a second time, as plain text
     root.addHandler(_Stdout())
-    from facet.settings import settings
-
     get().setLevel(settings().log_level)
 
 
@@ -81,7 +89,7 @@ def line(record: logging.LogRecord) -> str:
         "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
         "level": record.levelname,
         "message": _clean(record.getMessage()),
-        **_invocation.get(),
+        **_context.get(),
     }
     if record.name not in ("root", "facet"):
         fields["logger"] = record.name
