@@ -1,0 +1,86 @@
+"""Server programs out of Debian packages, unpacked into a folder: no root, nothing installed, no scripts run."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from filelock import FileLock
+
+from local.services.process import run
+
+STAMP = "unpacked"
+APT = ("apt-get", "-q", "-o", "APT::Sandbox::User=root")  # as root: do not change to a user who cannot write here
+
+
+class Unavailable(Exception):
+    """The packages cannot be had here, and why."""
+
+
+async def unpack(
+    packages: Sequence[str], target: Path, report: Callable[[str], None], *, adapt: Callable[[Path], None]
+) -> Path:
+    """Make `target` hold the packages' files, fitted to their place by `adapt`: once, by one process at a time."""
+    stamp = " ".join((str(target), *packages))
+    if _is_unpacked(target, stamp):
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(target.with_suffix(".lock"), thread_local=False)
+    await asyncio.to_thread(lock.acquire)
+    try:
+        if not _is_unpacked(target, stamp):
+            with tempfile.TemporaryDirectory(dir=target.parent, prefix="fetch-") as folder:
+                draft = await _fetch(packages, Path(folder), report)
+                adapt(draft)
+                (draft / STAMP).write_text(stamp)
+                shutil.rmtree(target, ignore_errors=True)
+                draft.rename(target)
+    finally:
+        lock.release()
+    return target
+
+
+def _is_unpacked(target: Path, stamp: str) -> bool:
+    """A project folder that was moved needs another copy: the programs know where they are."""
+    try:
+        return (target / STAMP).read_text() == stamp
+    except FileNotFoundError:
+        return False
+
+
+async def _fetch(packages: Sequence[str], folder: Path, report: Callable[[str], None]) -> Path:
+    for tool in ("apt-get", "dpkg"):
+        if shutil.which(tool) is None:
+            raise Unavailable(f"there is no {tool} here, so this is not Debian or Ubuntu")
+    debs, root = folder / "debs", folder / "root"
+    debs.mkdir()
+    root.mkdir()
+    report(f"rabbitmq: downloading {len(packages)} packages, once")
+    await _download(packages, folder, debs, report)
+    report("rabbitmq: unpacking")
+    await asyncio.gather(*(_run("dpkg", "-x", str(deb), str(root), cwd=folder) for deb in debs.glob("*.deb")))
+    return root
+
+
+async def _download(packages: Sequence[str], folder: Path, debs: Path, report: Callable[[str], None]) -> None:
+    """By the system's package lists or, where they are missing or outdated, by lists fetched for this alone."""
+    try:
+        await _run(*APT, "download", *packages, cwd=debs)
+    except Unavailable:
+        report("rabbitmq: fetching package lists")
+        lists, cache = folder / "lists", folder / "cache"
+        for each in (lists / "partial", cache / "archives" / "partial"):
+            each.mkdir(parents=True)
+        private = (*APT, "-o", f"Dir::State::Lists={lists}", "-o", f"Dir::Cache={cache}")
+        await _run(*private, "update", cwd=debs)
+        await _run(*private, "download", *packages, cwd=debs)
+
+
+async def _run(*command: str, cwd: Path) -> None:
+    code, output = await run(*command, cwd=cwd, env={**os.environ, "LC_ALL": "C"})
+    if code:
+        lines = output.splitlines()
+        errors = [line for line in lines if line.startswith(("E:", "dpkg"))] or lines
+        raise Unavailable(f"{command[0]} failed: {' '.join(errors[-3:]) or f'exit code {code}'}")

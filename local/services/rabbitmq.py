@@ -1,0 +1,192 @@
+"""RabbitMQ as a private node: its own name server, cookie, users and ports, on loopback only."""
+
+import base64
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.services import debian, probe
+from local.services.process import Program, ServiceFailed
+from local.state import State
+
+ERLANG_PARTS = "base crypto eldap inets mnesia os-mon parsetools public-key runtime-tools ssl syntax-tools tools xmerl"
+PACKAGES = ("rabbitmq-server", *(f"erlang-{part}" for part in f"{ERLANG_PARTS} asn1 snmp ftp tftp".split()))
+OTHER_WAYS = (
+    "next: install it (`apt install rabbitmq-server`, `brew install rabbitmq`), or set RABBITMQ_HOST in .env "
+    "to a broker of yours, or run the containers with `make deploy`"
+)
+NODE = "facet@localhost"  # queues belong to the node's name: another name would not find them
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where the programs are: the folder of `rabbitmq-server` itself, `epmd`, and what PATH must start with."""
+
+    sbin: Path
+    epmd: Path
+    path: str
+
+
+async def prepare(state: State, env: Mapping[str, str], report: Callable[[str], None]) -> tuple[Program, Program]:
+    """Write the node's configuration; returns the name server and the node, to be started in this order."""
+    server = _installed() or await _unpacked(state, report)
+    home = state.data("rabbitmq")
+    for folder in (home, home / "mnesia", home / "log"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _write_cookie(home / ".erlang.cookie")
+    _write(home / "definitions.json", json.dumps(definitions(env), indent=2))
+    _write(home / "rabbitmq.conf", _configuration(state, home))
+    _write(home / "enabled_plugins", "[rabbitmq_management].\n")
+    _write(home / "rabbitmq-env.conf", "")
+    variables = _environment(state, home, server)
+    epmd_port = state.port("rabbitmq-epmd")
+    management = f"http://127.0.0.1:{state.port('rabbitmq-management')}"
+
+    async def epmd_ready() -> bool:
+        return await probe.accepts("127.0.0.1", epmd_port)
+
+    async def node_ready() -> bool:
+        amqp, account = state.port("rabbitmq"), (env["RABBITMQ_USER"], env["RABBITMQ_PASSWORD"])
+        return await probe.speaks_amqp("127.0.0.1", amqp) and await probe.says_ok(f"{management}/api/whoami", account)
+
+    epmd = Program(
+        name="epmd",
+        command=(str(server.epmd), "-port", str(epmd_port), "-address", "127.0.0.1"),
+        env=variables,
+        cwd=home,
+        log=state.log("epmd"),
+        ready=epmd_ready,
+        ready_timeout=5.0,
+    )
+    node = Program(
+        name="rabbitmq",
+        command=(str(server.sbin / "rabbitmq-server"),),
+        env=variables,
+        cwd=home,
+        log=state.log("rabbitmq"),
+        ready=node_ready,
+        ready_timeout=60.0,
+    )
+    return epmd, node
+
+
+def definitions(env: Mapping[str, str]) -> dict[str, object]:
+    """The users and their rights, imported at each start: a password changed in the settings takes effect."""
+    vhost = env.get("RABBITMQ_VHOST", "/")
+    everything = {"configure": ".*", "write": ".*", "read": ".*"}
+    return {
+        "vhosts": [{"name": vhost}],
+        "users": [
+            _user(env["RABBITMQ_USER"], env["RABBITMQ_PASSWORD"], "administrator"),
+            _user(env["AGENT_RABBITMQ_USER"], env["AGENT_RABBITMQ_PASSWORD"], ""),
+        ],
+        "permissions": [
+            {"user": env["RABBITMQ_USER"], "vhost": vhost, **everything},
+            {"user": env["AGENT_RABBITMQ_USER"], "vhost": vhost, **agent_rights(env)},
+        ],
+    }
+
+
+def agent_rights(env: Mapping[str, str]) -> dict[str, str]:
+    """What an agent may do: declare and use the two queues, and publish through the default exchange."""
+    names = (
+        env.get("RABBITMQ_TASKS_QUEUE", "generation_tasks"),
+        env.get("RABBITMQ_TASKS_RESULTS_QUEUE", "generation_task_results"),
+    )
+    queues = "|".join(re.escape(name) for name in names)
+    return {"configure": f"^({queues})$", "write": rf"^({queues}|amq\.default)$", "read": f"^({queues})$"}
+
+
+def _user(name: str, password: str, tags: str) -> dict[str, str]:
+    salt = secrets.token_bytes(4)
+    digest = hashlib.sha256(salt + password.encode()).digest()
+    return {
+        "name": name,
+        "password_hash": base64.b64encode(salt + digest).decode(),
+        "hashing_algorithm": "rabbit_password_hashing_sha256",
+        "tags": tags,
+    }
+
+
+def _configuration(state: State, home: Path) -> str:
+    return f"""\
+listeners.tcp.1 = 127.0.0.1:{state.port("rabbitmq")}
+management.tcp.ip = 127.0.0.1
+management.tcp.port = {state.port("rabbitmq-management")}
+management.rates_mode = none
+load_definitions = {home}/definitions.json
+log.console = true
+log.console.level = info
+log.file = false
+vm_memory_high_watermark.absolute = 512MB
+disk_free_limit.absolute = 100MB
+"""
+
+
+def _environment(state: State, home: Path, server: Server) -> dict[str, str]:
+    return {
+        "PATH": server.path,
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "ERL_EPMD_PORT": str(state.port("rabbitmq-epmd")),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODENAME": NODE,
+        "RABBITMQ_DIST_PORT": str(state.port("rabbitmq-dist")),
+        "RABBITMQ_MNESIA_BASE": str(home / "mnesia"),
+        "RABBITMQ_LOG_BASE": str(home / "log"),
+        "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
+        "RABBITMQ_ADVANCED_CONFIG_FILE": str(home / "advanced.config"),
+        "RABBITMQ_CONF_ENV_FILE": str(home / "rabbitmq-env.conf"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
+        "RABBITMQ_PID_FILE": str(home / "pid"),
+        # Two schedulers that sleep when idle, and no port open to others.
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none",
+        "RUNNING_UNDER_SYSTEMD": "true",  # the script then becomes the server instead of waiting for it
+    }
+
+
+def _installed() -> Server | None:
+    """A server of the system, by its own script: the one in /usr/sbin changes the user."""
+    found = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server"))
+    on_path = shutil.which("rabbitmq-server")
+    script = found[-1] if found else Path(on_path).resolve() if on_path else None
+    epmd = shutil.which("epmd")
+    return Server(script.parent, Path(epmd), os.environ.get("PATH", os.defpath)) if script and epmd else None
+
+
+async def _unpacked(state: State, report: Callable[[str], None]) -> Server:
+    target = state.server / "rabbitmq"
+    try:
+        root = await debian.unpack(PACKAGES, target, report, adapt=lambda draft: _relocate(draft, target))
+    except debian.Unavailable as problem:
+        raise ServiceFailed("rabbitmq", str(problem), advice=OTHER_WAYS) from problem
+    erlang = root / "usr/lib/erlang/bin"
+    sbin = next((root / "usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin"))
+    return Server(sbin, erlang / "epmd", f"{erlang}:{os.environ.get('PATH', os.defpath)}")
+
+
+def _relocate(draft: Path, target: Path) -> None:
+    """Erlang's scripts name the folder they are installed in."""
+    erlang = draft / "usr/lib/erlang"
+    for script in (erlang / "bin/erl", erlang / "bin/start", *erlang.glob("erts-*/bin/erl")):
+        moved = script.read_text().replace("ROOTDIR=/usr/lib/erlang", f'ROOTDIR="{target}/usr/lib/erlang"')
+        script.write_text(moved)
+
+
+def _write_cookie(path: Path) -> None:
+    if not path.exists():
+        _write(path, secrets.token_hex(20))
+        path.chmod(0o400)
+
+
+def _write(path: Path, text: str) -> None:
+    draft = path.with_suffix(".draft")
+    draft.touch(mode=0o600)
+    draft.write_text(text)
+    draft.replace(path)
