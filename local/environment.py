@@ -1,0 +1,146 @@
+"""The project's `.env`: what may stand in it, how it is read, and how a new one with fresh secrets is written."""
+
+import os
+import secrets
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+from dotenv import dotenv_values
+from dotenv.parser import parse_stream
+
+
+class EnvironmentExists(Exception):
+    """There is an `.env` already; a new one would lock its owner out of the existing data."""
+
+
+class EnvironmentUnreadable(Exception):
+    """A line of `.env` is not NAME=value."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A new `.env` gets `secret` random bytes for it, and its default if `written`; others stay commented out."""
+
+    name: str
+    about: str
+    default: str = ""
+    secret: int = 0
+    written: bool = False
+
+
+GROUPS: dict[str, tuple[Setting, ...]] = {
+    "Tokens and the API": (
+        Setting("SECRET_KEY", "Signs access tokens; at least 32 characters.", secret=32),
+        Setting("REFRESH_SECRET_KEY", "Derives refresh tokens; at least 32 characters.", secret=32),
+        Setting("HASH_ALGORITHM", "Of the access tokens: HS256, HS384 or HS512.", "HS256"),
+        Setting("ACCESS_TOKEN_EXPIRE_MINUTES", "How long an access token is good for.", "15"),
+        Setting("REFRESH_TOKEN_EXPIRE_MINUTES", "How long a sign-in lasts at most (30 days).", "43200"),
+        Setting("INTEGRATIONS_AUTH", "Whether outside systems need an API key: required, optional or off.", "required"),
+        Setting("PATH_PREFIX", "Base path of the API.", "/api/v1"),
+        Setting("CORS_ORIGINS", "Origins whose pages may call the API, separated by commas.", "http://localhost:5173"),
+        Setting("LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR.", "INFO"),
+        Setting("APP_HOST", "Address on which `facet up` listens.", "127.0.0.1"),
+        Setting("APP_PORT", "Port on which `facet up` listens.", "8080"),
+        Setting("APP_ALLOWED_HOSTS", "Host names it answers to, beside *.localhost, separated by commas.", "localhost"),
+    ),
+    "PostgreSQL: one is run on a free port unless POSTGRES_HOST names yours": (
+        Setting("POSTGRES_HOST", "Host of a server of yours."),
+        Setting("POSTGRES_PORT", "Its port.", "5432"),
+        Setting("POSTGRES_USER", "Role of the application.", "facet", written=True),
+        Setting("POSTGRES_PASSWORD", "Its password.", secret=24),
+        Setting("POSTGRES_DB", "Database of the application.", "facet", written=True),
+        Setting("POSTGRES_SSLMODE", "disable, allow, prefer, require, verify-ca or verify-full.", "prefer"),
+    ),
+    "RabbitMQ: one is run on free ports unless RABBITMQ_HOST names yours": (
+        Setting("RABBITMQ_HOST", "Host of a broker of yours."),
+        Setting("RABBITMQ_PORT", "Its AMQP port.", "5672"),
+        Setting("RABBITMQ_USER", "User of the application.", "facet", written=True),
+        Setting("RABBITMQ_PASSWORD", "Its password.", secret=24),
+        Setting("RABBITMQ_VHOST", "Virtual host.", "/"),
+        Setting("RABBITMQ_MANAGEMENT_URL", "http://host:port of its management API; needed for classic queues only."),
+        Setting("RABBITMQ_TASKS_QUEUE", "Queue of tasks for the agents.", "generation_tasks"),
+        Setting("RABBITMQ_TASKS_RESULTS_QUEUE", "Queue of their progress and results.", "generation_task_results"),
+        Setting("RABBITMQ_QUEUE_TYPE", "quorum, or classic for agents that declare plain durable queues.", "quorum"),
+    ),
+    "S3 storage: one is run on a free port unless MINIO_HOST names yours": (
+        Setting("MINIO_HOST", "http://host:port of a server of yours, as functions and agents reach it."),
+        Setting("MINIO_PUBLIC_URL", "The same server as clients reach it, if that is another address."),
+        Setting("MINIO_ACCESS_KEY", "Access key of the application.", secret=10),
+        Setting("MINIO_SECRET_KEY", "Its secret key.", secret=20),
+        Setting("MINIO_REGION", "Region requests are signed for.", "us-east-1"),
+        Setting("MINIO_IMAGES_BUCKET", "Bucket of photos.", "input-images"),
+        Setting("MINIO_3D_FILES_BUCKET", "Bucket of avatars.", "3d-files"),
+        Setting("MINIO_DECA_EMOTIONS_BUCKET", "Bucket of emotion files every task refers to.", "deca-emotions"),
+    ),
+    "ML agent: its own accounts with fewer rights": (
+        Setting(
+            "AGENT_RABBITMQ_USER", "User of the agents: the two queues, nothing else.", "facet-agent", written=True
+        ),
+        Setting("AGENT_RABBITMQ_PASSWORD", "Its password.", secret=24),
+        Setting("AGENT_MINIO_ACCESS_KEY", "Access key of the agents: the bucket of avatars, nothing else.", secret=10),
+        Setting("AGENT_MINIO_SECRET_KEY", "Its secret key.", secret=20),
+    ),
+    "Containers only (`make deploy`)": (
+        Setting("FACET_VERSION", "Tag of the image.", "latest"),
+        Setting("APP_PUBLISH", "Address and port of the API on this machine.", "127.0.0.1:8080"),
+        Setting("MINIO_PUBLISH", "Address and port of the S3 storage on this machine.", "127.0.0.1:9000"),
+    ),
+}
+SETTINGS = tuple(setting for group in GROUPS.values() for setting in group)
+DEFAULTS = {setting.name: setting.default for setting in SETTINGS if setting.default}
+
+
+def path(project: Path) -> Path:
+    """The project's `.env`, or the file FACET_ENV_FILE names."""
+    return Path(os.environ.get("FACET_ENV_FILE") or project / ".env")
+
+
+def load(project: Path) -> dict[str, str]:
+    """What the project's `.env` sets; nothing where there is none. Raises EnvironmentUnreadable."""
+    return read(path(project))
+
+
+def read(file: Path) -> dict[str, str]:
+    """The file's settings, with quotes, comments and ${NAME} as docker compose takes them; empty ones are left out."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except UnicodeDecodeError:
+        raise EnvironmentUnreadable(
+            f"{file} is not UTF-8 text; next: correct it, or move it away and run `make env`"
+        ) from None
+    if bad := next((line for line in parse_stream(StringIO(text)) if line.error), None):
+        raise EnvironmentUnreadable(
+            f"{file}, line {bad.original.line}, is not NAME=value; next: correct it (compare .env.example)"
+        )
+    return {name: value for name, value in dotenv_values(stream=StringIO(text)).items() if value}
+
+
+def create(project: Path) -> Path:
+    """Write a new `.env` with fresh secrets, for its owner's eyes only; raises EnvironmentExists."""
+    file = path(project)
+    try:
+        with open(file, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as output:
+            output.write(render(with_secrets=True))
+    except FileExistsError:
+        raise EnvironmentExists(
+            f"{file} exists and was left alone: its secrets open the data there is; move it away to have a new one"
+        ) from None
+    return file
+
+
+def render(*, with_secrets: bool) -> str:
+    """The text of `.env.example` or of a new `.env`."""
+    parts = ["# Settings of Facet. `make env` writes this file as .env with fresh secrets.\n"]
+    for title, settings in GROUPS.items():
+        parts.append(f"\n# ---- {title}\n")
+        parts += [f"# {setting.about}\n{_line(setting, with_secrets)}\n" for setting in settings]
+    return "".join(parts)
+
+
+def _line(setting: Setting, with_secrets: bool) -> str:
+    if setting.secret:
+        return f"{setting.name}={secrets.token_hex(setting.secret) if with_secrets else ''}"
+    return f"{'' if setting.written else '#'}{setting.name}={setting.default}"
