@@ -99,7 +99,7 @@ class _User:
         {"accessToken": []},
         {"bearer": []},
     )
-    problems: tuple[type[Problem], ...] = (TokenExpired, TokenInvalid)
+    problems: tuple[type[Problem], ...] = (Invalid, TokenExpired, TokenInvalid)
 
     def __call__(self, request: Request) -> Caller:
         token = request.headers.get("access-token", _bearer(request))

@@ -72,7 +72,8 @@ class Endpoint:
             log.get().error("%s %s failed", self.method, self.path, exc_info=error)
             return Problem()
         if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            log.get().warning("%s: %s", error.code, error.detail, extra={"cause": repr(error.__cause__)})
+            because = {"cause": repr(error.__cause__)} if error.__cause__ else {}
+            log.get().warning("%s: %s", error.code, error.detail, extra=because)
         return error
 
     def _respond(self, request: Request) -> Response:

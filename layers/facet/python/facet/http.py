@@ -98,6 +98,14 @@ class UploadedFile:
         return {"type": "string", "format": "binary"}
 
 
+def unchanged(request: Request, etag: str) -> bool:
+    """Whether the client holds this version already (If-None-Match, compared weakly): answer 304 then."""
+    known = request.headers.get("if-none-match", "")
+    return known.strip() == "*" or etag.removeprefix("W/") in (
+        tag.strip().removeprefix("W/") for tag in known.split(",")
+    )
+
+
 def match(pattern: str, path: str) -> dict[str, str] | None:
     """The decoded parameters of a percent-encoded `path` when it fits a `pattern` such as `/tasks/{uuid}`."""
     expected, given = pattern.split("/"), path.split("/")

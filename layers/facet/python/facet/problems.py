@@ -50,28 +50,12 @@ class Problem(Exception):
         problem.status, problem.code, problem.title = status, phrase.name, phrase.phrase
         return problem
 
-    @property
-    def retryable(self) -> bool:
-        """Whether the same request may succeed later."""
-        return self.status in _RETRYABLE or any(name.lower() == "retry-after" for name in self.headers)
-
     def render(self, request: Request, *, kept: bool) -> Response:
         """The answer. A `kept` route speaks the old form unless the client asks for problem details."""
         if kept and not accepts_problems(request.headers.get("accept", "")):
             return self._answer({"detail": self.errors or self.detail}, "application/json")
-        body: dict[str, Any] = {
-            "type": f"/problems/{self.code.lower().replace('_', '-')}",
-            "title": self.title,
-            "status": self.status,
-            "detail": self.detail,
-            "instance": request.path,
-            "code": self.code,
-            "request_id": request.request_id,
-            "retryable": self.retryable,
-        }
-        if self.errors:
-            body["errors"] = self.errors
-        return self._answer(body, _PROBLEM)
+        body = details(self, detail=self.detail, instance=request.path, request_id=request.request_id)
+        return self._answer({**body, "errors": self.errors} if self.errors else body, _PROBLEM)
 
     def _answer(self, body: Mapping[str, Any], content_type: str) -> Response:
         headers = [("content-type", content_type), ("cache-control", "no-store"), *self.headers.items()]
@@ -110,6 +94,21 @@ class Invalid(Problem):
     @classmethod
     def missing(cls, *location: str) -> "Invalid":
         return cls([{"type": "missing", "loc": list(location), "msg": "Field required"}])
+
+
+def details(error: Any, *, detail: str, instance: str, request_id: str) -> dict[str, Any]:
+    """The problem details of an exception, or of a class of them, with `status`, `code` and `title`."""
+    waits = any(name.lower() == "retry-after" for name in getattr(error, "headers", ()))
+    return {
+        "type": f"/problems/{error.code.lower().replace('_', '-')}",
+        "title": error.title,
+        "status": error.status,
+        "detail": detail,
+        "instance": instance,
+        "code": error.code,
+        "request_id": request_id,
+        "retryable": waits or error.status in _RETRYABLE,
+    }
 
 
 def accepts_problems(accept: str) -> bool:
