@@ -67,6 +67,14 @@ def connect() -> psycopg.Connection[TupleRow]:
         raise _unavailable(error) from error
 
 
+def close() -> None:
+    """Close the warm connection, if there is one; the next transaction opens another."""
+    global _warm
+    if _warm is not None:
+        _warm.close()
+    _warm = None
+
+
 def _begin() -> Connection:
     """Start a transaction. BEGIN is also the check of a warm connection: nothing is done yet, so it can be repeated."""
     global _warm
@@ -77,7 +85,7 @@ def _begin() -> Connection:
             with suppress(psycopg.OperationalError):
                 _warm.execute(BEGIN)
                 return _warm
-        _warm.close()
+        close()
     try:
         _warm = psycopg.connect(**_parameters(), autocommit=True, row_factory=dict_row)
         _warm.execute(BEGIN)
