@@ -1,0 +1,42 @@
+"""GET /3d-model-generation/tasks/{uuid}/status, for users and integrations."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from avatars import api_keys, tasks
+from facet import auth, db
+from facet.function import Function
+
+app = Function("get_task_status")
+
+
+class TaskStatus(BaseModel):
+    status: Literal["INITIAL", "PENDING", "IN_PROGRESS", "SUCCESS", "INVALID_INPUT", "FAILED"] = Field(
+        description="A cancelled task counts as FAILED here."
+    )
+
+
+@app.endpoint(
+    "GET",
+    "/3d-model-generation/tasks/{uuid}/status",
+    returns=TaskStatus,
+    caller=auth.USER,
+    raises=(tasks.TaskNotFound,),
+    kept=True,
+    tags=("tasks",),
+)
+@app.endpoint(
+    "GET",
+    "/integrations/3d-model-generation/tasks/{uuid}/status",
+    returns=TaskStatus,
+    caller=auth.api_key(api_keys.verify),
+    raises=(tasks.TaskNotFound,),
+    kept=True,
+    tags=("integrations",),
+)
+def get_task_status(caller: auth.Caller, uuid: str) -> TaskStatus:
+    """How far a task is"""
+    with db.transaction() as conn:
+        status = tasks.status_of(conn, owner=caller, request_uuid=uuid)
+    return TaskStatus.model_validate({"status": "FAILED" if status == "CANCELLED" else status})

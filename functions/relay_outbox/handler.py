@@ -1,0 +1,40 @@
+"""On a schedule: send the announcements that their function could not."""
+
+import time
+import uuid
+from datetime import datetime
+
+from avatars import outbox
+from facet import broker, db, log, objects
+from facet.function import Function
+from facet.problems import Problem
+from facet.settings import settings
+
+app = Function("relay_outbox")
+
+SWEEP_SECONDS = 15
+SWEEP_ENTRIES = 2000
+
+
+@app.scheduled
+def relay_outbox(now: datetime) -> None:
+    """One sweep. It stops early when a server is away, because then every entry would fail the same way."""
+    deadline = time.monotonic() + SWEEP_SECONDS
+    with db.transaction() as conn:
+        entries = outbox.waiting(conn, limit=SWEEP_ENTRIES)
+    for entry in entries:
+        if time.monotonic() > deadline or not relay(entry):
+            return
+
+
+def relay(entry: uuid.UUID) -> bool:
+    """Whether to go on with the next entry."""
+    try:
+        with db.transaction() as conn:
+            outbox.send(conn, entry, to=settings(), broker=broker, objects=objects)
+    except Exception as error:  # one bad entry must not hold up the others
+        log.get().warning("not sent", extra={"entry": str(entry), "cause": repr(error)})
+        with db.transaction() as conn:
+            outbox.record_failure(conn, entry, str(error))
+        return not isinstance(error, Problem)
+    return True

@@ -1,0 +1,42 @@
+"""Stored objects: what is known of each, and that each address is claimed once."""
+
+import hashlib
+from typing import Literal
+
+from psycopg import Connection
+from psycopg.rows import DictRow
+
+
+class AlreadyClaimed(Exception):
+    """The address belongs to another row."""
+
+
+def claim(
+    conn: Connection[DictRow],
+    *,
+    kind: Literal["photo", "model"],
+    bucket: str,
+    object_key: str,
+    content_type: str,
+    data: bytes,
+) -> int:
+    """Write down what an object holds and return the row's id. Raises AlreadyClaimed."""
+    row = conn.execute(
+        """
+        INSERT INTO media_objects (kind, bucket, object_key, content_type, size, sha256)
+        VALUES (%(kind)s, %(bucket)s, %(object_key)s, %(content_type)s, %(size)s, %(sha256)s)
+        ON CONFLICT (bucket, object_key) DO NOTHING
+        RETURNING id
+        """,
+        {
+            "kind": kind,
+            "bucket": bucket,
+            "object_key": object_key,
+            "content_type": content_type,
+            "size": len(data),
+            "sha256": hashlib.sha256(data).digest(),
+        },
+    ).fetchone()
+    if row is None:
+        raise AlreadyClaimed(f"{bucket}/{object_key}")
+    return int(row["id"])

@@ -1,0 +1,139 @@
+"""Tasks as their owners see them: made, read and listed, never another's."""
+
+import re
+import secrets
+import uuid
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+from psycopg import Connection
+from psycopg.rows import DictRow
+
+from avatars.owners import Owner, is_web_user
+from avatars.refusals import Refusal, UserGone
+
+TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+class TaskNotFound(Refusal):
+    """Absent, another's, or no UUID at all: the answer is the same."""
+
+    status = 404
+    code = "TASK_NOT_FOUND"
+    title = "The task was not found"
+
+    def __init__(self, request_uuid: str, owner: Owner) -> None:
+        words = "not found" if is_web_user(owner) else "was not found"
+        super().__init__(f"The task with request uuid {request_uuid} {words}")
+
+
+class ResultNotFound(Refusal):
+    """No such task, or no result of it yet."""
+
+    status = 404
+    code = "RESULT_NOT_FOUND"
+    title = "The task result was not found"
+
+    def __init__(self, request_uuid: str) -> None:
+        super().__init__(f"The task result with request uuid {request_uuid} not found")
+
+
+@dataclass(frozen=True)
+class NewTask:
+    id: int
+    request_uuid: uuid.UUID
+
+
+def create(
+    conn: Connection[DictRow], *, owner: Owner, photo_id: int, output_bucket: str, traceparent: str | None
+) -> NewTask:
+    """Add a task in INITIAL. Raises UserGone when the owner has been erased or disabled meanwhile."""
+    row = conn.execute(
+        """
+        INSERT INTO tasks (user_id, api_key_id, client_type, photo_id, output_bucket, traceparent)
+        SELECT %(user_id)s::bigint, %(api_key_id)s::bigint, %(client_type)s,
+               %(photo_id)s, %(output_bucket)s, %(traceparent)s
+        WHERE %(user_id)s::bigint IS NULL
+           OR EXISTS (SELECT FROM users WHERE id = %(user_id)s::bigint AND disabled_at IS NULL)
+        RETURNING id, request_uuid
+        """,
+        {
+            "user_id": owner.user_id,
+            "api_key_id": owner.api_key_id,
+            "client_type": "WEB_SERVICE" if is_web_user(owner) else "EXTERNAL_INTEGRATION",
+            "photo_id": photo_id,
+            "output_bucket": output_bucket,
+            "traceparent": _trace(traceparent),
+        },
+    ).fetchone()
+    if row is None:
+        raise UserGone
+    return NewTask(row["id"], row["request_uuid"])
+
+
+def status_of(conn: Connection[DictRow], *, owner: Owner, request_uuid: str) -> str:
+    """Raises TaskNotFound."""
+    row = _find(conn, owner, request_uuid, "SELECT t.status FROM tasks t WHERE true")
+    if row is None:
+        raise TaskNotFound(request_uuid, owner)
+    return str(row["status"])
+
+
+def result_of(conn: Connection[DictRow], *, owner: Owner, request_uuid: str) -> DictRow:
+    """Where the model is and its skin colour. Raises ResultNotFound."""
+    row = _find(
+        conn,
+        owner,
+        request_uuid,
+        """
+        SELECT m.bucket, m.object_key, t.skin_color_hex
+        FROM tasks t JOIN media_objects m ON m.id = t.model_id
+        WHERE t.status = 'SUCCESS'
+        """,
+    )
+    if row is None:
+        raise ResultNotFound(request_uuid)
+    return row
+
+
+def history_of(conn: Connection[DictRow], owner: Owner) -> list[DictRow]:
+    """The user's tasks that are open or have succeeded, oldest first, each with where its photo is."""
+    return conn.execute(
+        """
+        SELECT t.id, t.request_uuid, t.created_at, m.bucket, m.object_key
+        FROM tasks t JOIN media_objects m ON m.id = t.photo_id
+        WHERE t.user_id = %s AND t.status NOT IN ('FAILED', 'INVALID_INPUT', 'CANCELLED')
+        ORDER BY t.id
+        """,
+        (owner.user_id,),
+    ).fetchall()
+
+
+def _find(conn: Connection[DictRow], owner: Owner, request_uuid: str, query: LiteralString) -> DictRow | None:
+    """One task by its UUID, if this owner may see it."""
+    try:
+        key = uuid.UUID(request_uuid)
+    except ValueError:
+        return None
+    parameters: dict[str, Any] = {
+        "request_uuid": key, "user_id": owner.user_id, "api_key_id": owner.api_key_id,
+    }  # fmt: skip
+    return conn.execute(
+        f"{query} AND t.request_uuid = %(request_uuid)s AND {_visible_to(owner)}", parameters
+    ).fetchone()
+
+
+def _visible_to(owner: Owner) -> LiteralString:
+    """Users see all that is theirs, a key what it made itself, nobody in particular what belongs to nobody."""
+    if owner.api_key_id is not None:
+        return "t.api_key_id = %(api_key_id)s"
+    if owner.user_id is not None:
+        return "t.user_id = %(user_id)s"
+    return "t.user_id IS NULL AND t.api_key_id IS NULL"
+
+
+def _trace(given: str | None) -> str:
+    """The caller's trace, or a new one: a broken traceparent starts afresh (W3C Trace Context, 4.3)."""
+    if given is not None and TRACEPARENT.fullmatch(given):
+        return given
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
