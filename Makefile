@@ -1,0 +1,97 @@
+# Every target installs what it needs into .venv first. `make help` lists them.
+.DEFAULT_GOAL := help
+.SUFFIXES:
+SHELL := /bin/sh
+MESSAGE ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
+# The newest Python that runs and is 3.11 or later; PYTHON=/path/to/python3.12 overrules it.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+
+.PHONY: help up down test check env deploy revision migrate bench openapi contracts lock clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+up: $(VENV)/run $(VENV)/agent ## the whole stack in the foreground, until Ctrl-C
+	@$(BIN)/facet up
+
+down: $(VENV)/run ## stop what `facet up` started
+	@$(BIN)/facet down
+
+test: $(VENV)/test $(VENV)/agent ## every test, fast ones first
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+check: $(VENV)/test $(VENV)/agent ## ruff, mypy --strict, template and compose file
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/cfn-lint template.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+
+env: $(VENV)/run ## write .env with fresh random secrets
+	@$(BIN)/facet env --create
+
+deploy: .env ## build the image and start the stack in containers
+	docker compose --file compose.yaml build --build-arg FACET_VERSION=$${FACET_VERSION:-latest}
+	docker compose up --detach --wait
+
+.env:
+	@$(MAKE) --no-print-directory env
+
+revision: $(VENV)/run ## a new migration: make revision MESSAGE="add a table"
+	@test -n "$(MESSAGE)" || { echo 'Say what it is for: make revision MESSAGE="add a table"'; exit 2; }
+	@$(BIN)/facet revision "$(MESSAGE)"
+
+migrate: $(VENV)/run ## bring schema, buckets, queues and policies up to date
+	@$(BIN)/facet migrate
+
+bench: $(VENV)/test $(VENV)/agent ## measure: invocations, the API, the object store, the agent
+	@$(BIN)/python -m tests.bench
+
+openapi: $(VENV)/run ## write functions/api_docs/openapi.json from the declarations of all functions
+	@$(BIN)/python infra/openapi.py
+
+contracts: $(VENV)/run ## write shared/contracts from the message models
+	@$(BIN)/python infra/contracts.py
+
+lock: $(VENV)/test ## resolve the requirements files anew into their hashed locks
+	@$(BIN)/python -m pip install --quiet uv
+	@for f in layers/dependencies/requirements requirements local/agent/requirements tests/requirements; do \
+		echo "==> $$f.lock"; \
+		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+			$$(test $$f = layers/dependencies/requirements || echo "--constraint layers/dependencies/requirements.lock") \
+			$$(case $$f in local/*|tests/*) echo "--constraint requirements.lock";; esac) \
+			$$(case $$f in tests/*) echo "--constraint local/agent/requirements.lock";; esac) \
+			$$f.txt --output-file $$f.lock || exit 1; done
+
+clean: down ## remove the virtual environment and all local data
+	rm -rf $(VENV) .facet
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo 'Facet needs Python 3.11 or later and found none on PATH.'; \
+		echo 'Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3'; exit 1; }
+	@echo "==> $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo 'The venv module is missing or broken.'; \
+		echo 'On Debian and Ubuntu: apt-get install python3-venv. Then: make $(MAKECMDGOALS)'; exit 1; }
+
+# One stamp per set of packages; a changed lock installs again.
+$(VENV)/run: requirements.lock pyproject.toml | $(BIN)/python
+	@echo "==> installing the runtime ($$(grep -c '^[a-z]' requirements.lock) packages)"
+	@$(INSTALL) -r requirements.lock || { echo 'The packages could not be installed: see above. Then: make $(MAKECMDGOALS)'; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/agent: local/agent/requirements.lock | $(VENV)/run
+	@echo "==> installing the reference agent ($$(grep -c '^[a-z]' local/agent/requirements.lock) packages, 155 MB)"
+	@$(INSTALL) -r local/agent/requirements.lock \
+		|| echo 'No agent: its packages cannot be installed on this platform. The rest works; tasks stay PENDING.'
+	@touch $@
+
+$(VENV)/test: tests/requirements.lock | $(VENV)/run
+	@echo "==> installing the test tools ($$(grep -c '^[a-z]' tests/requirements.lock) packages)"
+	@$(INSTALL) -r tests/requirements.lock || { echo 'The packages could not be installed: see above. Then: make $(MAKECMDGOALS)'; exit 1; }
+	@touch $@

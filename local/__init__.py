@@ -1,0 +1,1 @@
+"""The local cloud: services, functions, triggers and the command line around them."""

@@ -1,0 +1,367 @@
+"""The `facet` command line: its verbs, their options and what they print."""
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from local import project
+from local.control import Client, NotRunning, Refused
+from local.state import State, StateInUse
+
+View = TypeVar("View", bound=Callable[..., Any])
+PARTS = ("services", "migrate", "functions", "triggers", "agent")
+
+
+def reported(view: View) -> View:
+    """Turns the failures a user can meet into one message on standard error, or a traceback with FACET_DEBUG=1."""
+
+    @functools.wraps(view)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return view(*args, **kwargs)
+        except (project.ProjectNotFound, NotRunning, Refused, StateInUse) as exc:
+            if os.environ.get("FACET_DEBUG"):
+                raise
+            raise click.ClickException(str(exc)) from exc
+
+    return call  # type: ignore[return-value]  # wraps() keeps the view's signature
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="facet-backend", prog_name="facet")
+def main() -> None:
+    """Facet: avatars from photos, and the local cloud they are made in."""
+
+
+def template_option(view: View) -> View:
+    return click.option("--template", type=click.Path(path_type=Path), help="Another project's template.yaml.")(view)
+
+
+def json_option(view: View) -> View:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")(view)
+
+
+# ---- the stack ----------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.option("--detach", "-d", is_flag=True, help="Return as soon as everything is ready.")
+@click.option("--only", type=click.Choice(PARTS), multiple=True, help="Run only this part; may be repeated.")
+@click.option("--no-agent", is_flag=True, help="Leave the reference agent out.")
+@click.option("--limits", type=click.Choice(["local", "lambda"]), default="local", help="Payload limits.")
+@template_option
+@reported
+def up(detach: bool, only: Sequence[str], no_agent: bool, limits: str, template: Path | None) -> None:
+    """Start services, functions, triggers and the agent, and print their URLs.
+
+    \b
+    facet up                      until Ctrl-C
+    facet up --detach             in the background; `facet down` ends it
+    facet up --only services      PostgreSQL, RabbitMQ and the object store alone
+    """
+    from local import up as stack
+
+    found = project.find(template)
+    parts = frozenset(only or PARTS) - ({"agent"} if no_agent else set())
+    options = stack.Options(parts=parts, limits=limits)
+    if detach:
+        stack.detach(found, options, click.echo)
+    else:
+        sys.exit(stack.run(found, options, click.echo))
+
+
+@main.command()
+@template_option
+@reported
+def down(template: Path | None) -> None:
+    """Stop everything that `facet up` started."""
+    from local import up as stack
+
+    stopped = stack.stop(State.open(project.find(template).root))
+    click.echo("Facet is down." if stopped else "Facet was not running.")
+
+
+@main.command()
+@json_option
+@template_option
+@reported
+def status(as_json: bool, template: Path | None) -> None:
+    """Tell what runs and where; exit code 0 when all of it is ready."""
+    client = Client(State.open(project.find(template).root).run)
+    try:
+        answer = client.call("status")
+    except NotRunning as exc:
+        if as_json:
+            click.echo(json.dumps({"ready": False, "running": False}))
+            sys.exit(1)
+        raise click.ClickException(str(exc)) from exc
+    if as_json:
+        click.echo(json.dumps(answer, indent=2))
+    else:
+        _print_status(answer)
+    sys.exit(0 if answer["ready"] else 1)
+
+
+def _print_status(answer: dict[str, Any]) -> None:
+    click.echo("ready" if answer["ready"] else "not ready")
+    for url in ("api", "docs"):
+        if url in answer:
+            click.echo(f"  {url:<12} {answer[url]}")
+    for name, service in answer["services"].items():
+        place = service.get("url") or f"{service.get('host', '')}:{service.get('port', '')}".strip(":")
+        restarts = f", {service['restarts']} restarts" if service.get("restarts") else ""
+        click.echo(f"  {name:<12} {place} ({service['state']}{restarts})")
+
+
+@main.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@template_option
+@reported
+def reset(yes: bool, template: Path | None) -> None:
+    """Erase all local data: users, tasks, photos, avatars, messages, logs."""
+    from local import up as stack
+
+    state = State.open(project.find(template).root)
+    if not yes:
+        click.confirm(f"Erase all data in {state.root}?", abort=True)
+    stack.erase(state)
+    click.echo("All local data is gone. `facet up` starts afresh.")
+
+
+@main.command()
+@json_option
+@template_option
+@reported
+def doctor(as_json: bool, template: Path | None) -> None:
+    """Check what Facet needs on this machine, and say what to do about what is missing."""
+    from local import doctor as checks
+
+    findings = checks.examine(project.find(template))
+    if as_json:
+        click.echo(json.dumps([finding.as_dict() for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            click.echo(f"{finding.mark} {finding.name:<14} {finding.detail}")
+            if finding.advice:
+                click.echo(f"  {'':<14} {finding.advice}")
+    sys.exit(any(finding.failed for finding in findings))
+
+
+@main.command()
+@template_option
+@reported
+def env(template: Path | None) -> None:
+    """Write .env with fresh random secrets, unless there is one."""
+    from local import environment
+
+    root = project.find(template).root
+    path = environment.path(root)
+    if path.exists():
+        click.echo(f"{path} is there already and was left alone.")
+    else:
+        click.echo(f"Wrote {environment.create(root)} with fresh secrets, readable by you alone.")
+
+
+# ---- the tour -----------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("photo", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--output", default="avatar.glb", type=click.Path(path_type=Path), help="Where to save the avatar.")
+@click.option("--timeout", default=60.0, help="Seconds to wait for it.")
+@reported
+def demo(photo: Path, output: Path, timeout: float) -> None:
+    """Register a user, upload PHOTO, follow its progress, save the avatar.
+
+    \b
+    facet demo tests/data/astronaut.png
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from local import demo as tour
+
+    api = Client(State.open(project.find().root).run).call("status")["api"]
+    columns = (TextColumn("{task.description:<12}"), BarColumn(), TimeElapsedColumn())
+    try:
+        with Progress(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task("starting", total=1.0)
+            avatar = tour.run(
+                api,
+                photo,
+                output,
+                timeout=timeout,
+                progress=lambda stage, share: bar.update(task, description=stage.lower(), completed=share),
+            )
+    except tour.DemoFailed as exc:
+        raise click.ClickException(str(exc)) from exc
+    click.echo(f"saved   {avatar.saved_to} ({avatar.size:,} bytes, {avatar.seconds:.1f} s)")
+    click.echo(f"skin    {avatar.skin_color}")
+    click.echo(f"avatar  {avatar.url}")
+    click.echo(f"photo   {avatar.photo_url}")
+
+
+# ---- functions ----------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@json_option
+@template_option
+@reported
+def functions(as_json: bool, template: Path | None) -> None:
+    """List the functions, their limits and what triggers them."""
+    rows = _manifest(template)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        click.echo(f"{row['name']:<24} {row['timeout']:>4.0f} s {row['memory']:>5} MB  {row['url'] or row['trigger']}")
+
+
+@main.command()
+@json_option
+@template_option
+@reported
+def routes(as_json: bool, template: Path | None) -> None:
+    """List the routes of the API and the function behind each."""
+    rows = [{**route, "function": row["name"]} for row in _manifest(template) for route in row["routes"]]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        click.echo(f"{row['method']:<7} {row['path']:<62} {row['function']}")
+
+
+def _manifest(template: Path | None) -> list[dict[str, Any]]:
+    from local import manifest
+
+    found = project.find(template)
+    try:
+        gateway = Client(State.open(found.root).run).call("status").get("gateway")
+    except NotRunning:
+        gateway = None
+    return manifest.rows(found, gateway)
+
+
+@main.command()
+@click.argument("name")
+@click.option("--event", "event_file", type=click.File("rb"), help="A complete event as JSON; - reads standard input.")
+@click.option("--body", help="A JSON body for the function's route, or the event of a function without one.")
+@click.option("--file", "photo", help="A file to upload as a form, as PATH or FIELD=PATH.")
+@click.option("--header", "-H", "headers", multiple=True, metavar="'NAME: VALUE'", help="May be repeated.")
+@click.option("--method", help="Which of the function's routes, by method.")
+@click.option("--path", help="The path of the request, where the route has parameters.")
+@click.option("--as", "shape", type=click.Choice(["furl", "rest", "alb"]), default="furl", help="The event's shape.")
+@click.option("--log", "show_log", is_flag=True, help="Print the invocation's log on standard error.")
+@template_option
+@reported
+def invoke(name: str, show_log: bool, template: Path | None, **options: Any) -> None:
+    """Invoke function NAME once and print its answer; exit code 1 when it failed.
+
+    \b
+    facet invoke register_user --body '{"name": "Ada", "email": "ada@example.com", "password": "correct horse"}'
+    facet invoke create_task --file task_source_file=photo.jpg -H "access-token: $TOKEN"
+    facet invoke migrate --body '{}'
+    """
+    from local import invoke_event
+
+    found = project.find(template)
+    try:
+        event = invoke_event.build(found, name, **options)
+    except invoke_event.CannotBuild as exc:
+        raise click.ClickException(str(exc)) from exc
+    answer = Client(State.open(found.root).run).call("invoke", name=name, event=event, timeout=None)
+    if show_log:
+        click.echo(answer["log"], err=True, nl=False)
+    click.echo(answer["payload"])
+    sys.exit(1 if answer["function_error"] else 0)
+
+
+@main.command()
+@click.argument("name", required=False)
+@click.option("--follow", "-f", is_flag=True, help="Go on as new lines come.")
+@click.option("--lines", "-n", default=50, help="How many of the last lines.")
+@template_option
+@reported
+def logs(name: str | None, follow: bool, lines: int, template: Path | None) -> None:
+    """Print the log of function or service NAME, or of all functions."""
+    from local import log_view
+
+    state = State.open(project.find(template).root)
+    try:
+        log_view.show(state, name, lines=lines, follow=follow, write=click.echo)
+    except log_view.NoSuchLog as exc:
+        raise click.ClickException(str(exc)) from exc
+
+
+# ---- what needs the business: internal functions without a URL ------------------------------------------------------
+
+
+@main.command()
+@click.option("--to", "revision", default="head", help="A revision; `base` removes every table.")
+@reported
+def migrate(revision: str) -> None:
+    """Bring schema, buckets, queues and policies up to date; safe to run twice."""
+    from local import up as stack
+
+    found = project.find()
+    try:
+        answer = _operate("migrate", {"revision": revision})
+    except NotRunning:
+        click.echo("Facet is not running: starting its services for the migration.")
+        answer = stack.migrate_alone(found, revision, click.echo)
+    click.echo(json.dumps(answer, indent=2))
+
+
+@main.command()
+@click.argument("message")
+@reported
+def revision(message: str) -> None:
+    """Write a new, empty migration named MESSAGE."""
+    from local import migrations
+
+    click.echo(f"Wrote {migrations.create(project.find().root, message)}. Fill in upgrade and downgrade.")
+
+
+@main.group()
+def apikey() -> None:
+    """Keys for outside systems."""
+
+
+@apikey.command("create")
+@click.argument("name")
+@click.option("--user", "user_email", help="The e-mail of the user who owns the key and its tasks.")
+@click.option("--days", "expires_in_days", type=click.IntRange(1), help="After how many days it ends.")
+@json_option
+@reported
+def apikey_create(name: str, user_email: str | None, expires_in_days: int | None, as_json: bool) -> None:
+    """Create an API key and print its secret, this once."""
+    given = {"name": name, "user_email": user_email, "expires_in_days": expires_in_days}
+    answer = _operate("create_api_key", {key: value for key, value in given.items() if value is not None})
+    click.echo(json.dumps(answer, indent=2) if as_json else answer["key"])
+
+
+@main.command()
+@click.argument("email")
+@json_option
+@reported
+def token(email: str, as_json: bool) -> None:
+    """Print an access token of the user with this E-MAIL, for trying things out."""
+    answer = _operate("issue_token", {"email": email})
+    click.echo(json.dumps(answer, indent=2) if as_json else answer["access_token"])
+
+
+def _operate(name: str, event: dict[str, Any]) -> Any:
+    """The result of an internal function of the running stack. Raises NotRunning."""
+    found = project.find()
+    answer = Client(State.open(found.root).run).call("invoke", name=name, event=event, timeout=None)
+    result = json.loads(answer["payload"])
+    if answer["function_error"]:
+        raise click.ClickException(f"{result['errorType']}: {result['errorMessage']}")
+    return result

@@ -1,0 +1,114 @@
+"""The command line's way into a running `facet up`: a Unix socket that only its user can open."""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+SOCKET_PATH_LIMIT = 100  # the kernel takes 107 bytes
+Answer = Callable[[Mapping[str, Any]], Awaitable[object]]
+
+
+class NotRunning(Exception):
+    """Nothing listens on the project's control socket."""
+
+
+class Refused(Exception):
+    """`facet up` answered that the call cannot be done; the text is its reason."""
+
+
+def socket_path(run: Path) -> Path:
+    """The control socket's place: in `run`, or in the temporary folder where that path would be too long."""
+    path = run / "control.sock"
+    if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT:
+        return path
+    name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"facet-{os.getuid()}-{name}.sock"
+
+
+class Client:
+    """Calls the verbs of a running `facet up`."""
+
+    def __init__(self, run: Path) -> None:
+        self._path = socket_path(run)
+
+    def call(self, verb: str, *, timeout: float | None = 30, **arguments: object) -> Any:
+        """The verb's answer. Raises NotRunning and Refused."""
+        transport = httpx.HTTPTransport(uds=str(self._path))
+        with httpx.Client(transport=transport, base_url="http://facet", timeout=timeout) as http:
+            try:
+                response = http.post(f"/{verb}", json=arguments)
+            except httpx.TransportError as exc:
+                raise NotRunning("Facet is not running here. Start it with `facet up`.") from exc
+        if response.is_error:
+            raise Refused(response.json()["message"])
+        return response.json()
+
+
+@contextlib.asynccontextmanager
+async def serve(run: Path, verbs: Mapping[str, Answer]) -> AsyncIterator[None]:
+    """Answers `verbs` on the control socket while the block runs."""
+    path = socket_path(run)
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    previous = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(previous)
+    server = QuietServer(
+        uvicorn.Config(_app(verbs), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
+        path.unlink(missing_ok=True)
+
+
+class QuietServer(uvicorn.Server):
+    """uvicorn without its own signal handlers: Ctrl-C belongs to `facet up`, which runs several servers."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        """Leaves the process's signal handlers alone."""
+        yield
+
+
+def _app(verbs: Mapping[str, Answer]) -> Any:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        answer = verbs.get(scope["path"].removeprefix("/"))
+        body = b""
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        if answer is None:
+            status, result = 404, {"message": f"There is no verb {scope['path']}."}
+        else:
+            status, result = await _answered(answer, json.loads(body))
+        content = json.dumps(result).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    return app
+
+
+async def _answered(answer: Answer, arguments: Mapping[str, Any]) -> tuple[int, Any]:
+    try:
+        return 200, await answer(arguments)
+    except Refused as exc:
+        return 409, {"message": str(exc)}

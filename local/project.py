@@ -1,0 +1,34 @@
+"""A project: a folder with a template.yaml."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class ProjectNotFound(Exception):
+    """Neither this folder nor one above it has a template."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """Where the functions are and the template that lists them."""
+
+    root: Path
+    template: Path
+
+
+def find(template: Path | None = None, start: Path | None = None) -> Project:
+    """The project of `template`, or the nearest one at or above `start` (default: here).
+
+    Raises ProjectNotFound.
+    """
+    if template is not None:
+        if not template.is_file():
+            raise ProjectNotFound(f"There is no template at {template}.")
+        return Project(template.resolve().parent, template.resolve())
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / "template.yaml").is_file():
+            return Project(folder, folder / "template.yaml")
+    raise ProjectNotFound(
+        f"There is no template.yaml in {here} or above it. Go to the project, or pass --template FILE."
+    )
