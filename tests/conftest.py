@@ -25,6 +25,7 @@ import pytest
 from filelock import FileLock
 from psycopg import sql
 
+from local.environment import render
 from local.services import process, rabbitmq
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -76,7 +77,7 @@ def services(pytestconfig: pytest.Config) -> Settings:
 def _start_services(folder: Path, leader: int, log: Path) -> None:
     env = folder / "env"
     env.touch(mode=0o600)
-    env.write_text("".join(f"{name}={value}\n" for name, value in _secrets().items()))
+    env.write_text(render(with_secrets=True))
     command = [sys.executable, "-m", "local.services", "--state", str(folder / "state"), "--env", str(env)]
     with log.open("wb") as output:
         started = subprocess.Popen(
@@ -84,15 +85,6 @@ def _start_services(folder: Path, leader: int, log: Path) -> None:
         )
     process.record(folder, "services", started.pid)
     started.returncode = 0  # it outlives this worker and is ended by the run's leader: nothing to wait for here
-
-
-def _secrets() -> Settings:
-    users = {"POSTGRES_USER": "facet", "POSTGRES_DB": "facet", "RABBITMQ_USER": "facet", "AGENT_RABBITMQ_USER": "agent"}
-    generated = (
-        *("POSTGRES_PASSWORD", "RABBITMQ_PASSWORD", "MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"),
-        *("AGENT_RABBITMQ_PASSWORD", "AGENT_MINIO_ACCESS_KEY", "AGENT_MINIO_SECRET_KEY"),
-    )
-    return users | {name: secrets.token_hex(16) for name in generated}
 
 
 @pytest.fixture(scope="session")
@@ -116,7 +108,7 @@ def broker(services: Settings, worker: str) -> Settings:
         http.put(f"/vhosts/{worker}").raise_for_status()
         everything = {"configure": ".*", "write": ".*", "read": ".*"}
         http.put(f"/permissions/{worker}/{services['RABBITMQ_USER']}", json=everything).raise_for_status()
-        rights = rabbitmq.agent_rights({})
+        rights = rabbitmq.agent_rights(services)
         http.put(f"/permissions/{worker}/{services['AGENT_RABBITMQ_USER']}", json=rights).raise_for_status()
     return {**_named(services, "RABBITMQ_", "AGENT_RABBITMQ_"), "RABBITMQ_VHOST": worker}
 

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import psutil
-from dotenv import dotenv_values
 
+from local import environment
 from local.services.process import ServiceFailed
 from local.services.stack import SOURCE, start_services
 from local.services.supervisor import Supervisor
@@ -26,10 +26,10 @@ def main() -> int:
     parser.add_argument("--env", type=Path, default=SOURCE / ".env", help="settings and secrets")
     parser.add_argument("--parent", type=int, help="stop when this process is gone")
     options = parser.parse_args()
-    env = {name: value for name, value in dotenv_values(options.env).items() if value}
     try:
+        env = environment.read(options.env)
         asyncio.run(serve(State.open(SOURCE, options.state), env, options.parent))
-    except (ServiceFailed, StateInUse) as failure:
+    except (ServiceFailed, StateInUse, environment.EnvironmentUnreadable) as failure:
         print(failure, file=sys.stderr)
         return 1
     return 0

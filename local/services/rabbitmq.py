@@ -21,6 +21,14 @@ OTHER_WAYS = (
     "next: install it (`apt install rabbitmq-server`, `brew install rabbitmq`), or set RABBITMQ_HOST in .env "
     "to a broker of yours, or run the containers with `make deploy`"
 )
+ERLANG_OPTIONS = " ".join(
+    (
+        "-kernel inet_dist_use_interface {127,0,0,1}",
+        "+S 2:2 +sbwt none",  # two schedulers that sleep when idle
+        # At its end the management plugin waits 5 s for an answer that cannot come. By then all messages are on disk.
+        "-shutdown_time 2000",
+    )
+)
 NODE = "facet@localhost"  # queues belong to the node's name: another name would not find them
 
 
@@ -78,7 +86,7 @@ async def prepare(state: State, env: Mapping[str, str], report: Callable[[str], 
 
 def definitions(env: Mapping[str, str]) -> dict[str, object]:
     """The users and their rights, imported at each start: a password changed in the settings takes effect."""
-    vhost = env.get("RABBITMQ_VHOST", "/")
+    vhost = env["RABBITMQ_VHOST"]
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
     return {
         "vhosts": [{"name": vhost}],
@@ -95,11 +103,7 @@ def definitions(env: Mapping[str, str]) -> dict[str, object]:
 
 def agent_rights(env: Mapping[str, str]) -> dict[str, str]:
     """What an agent may do: declare and use the two queues, and publish through the default exchange."""
-    names = (
-        env.get("RABBITMQ_TASKS_QUEUE", "generation_tasks"),
-        env.get("RABBITMQ_TASKS_RESULTS_QUEUE", "generation_task_results"),
-    )
-    queues = "|".join(re.escape(name) for name in names)
+    queues = "|".join(re.escape(env[f"RABBITMQ_{name}_QUEUE"]) for name in ("TASKS", "TASKS_RESULTS"))
     return {"configure": f"^({queues})$", "write": rf"^({queues}|amq\.default)$", "read": f"^({queues})$"}
 
 
@@ -122,7 +126,7 @@ management.tcp.port = {state.port("rabbitmq-management")}
 management.rates_mode = none
 load_definitions = {home}/definitions.json
 log.console = true
-log.console.level = info
+log.console.use_colors = off
 log.file = false
 vm_memory_high_watermark.absolute = 512MB
 disk_free_limit.absolute = 100MB
@@ -144,9 +148,9 @@ def _environment(state: State, home: Path, server: Server) -> dict[str, str]:
         "RABBITMQ_ADVANCED_CONFIG_FILE": str(home / "advanced.config"),
         "RABBITMQ_CONF_ENV_FILE": str(home / "rabbitmq-env.conf"),
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
+        "ERL_CRASH_DUMP_SECONDS": "0",
         "RABBITMQ_PID_FILE": str(home / "pid"),
-        # Two schedulers that sleep when idle, and no port open to others.
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none",
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ERLANG_OPTIONS,
         "RUNNING_UNDER_SYSTEMD": "true",  # the script then becomes the server instead of waiting for it
     }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 
+from local import environment
 from local.services import postgres, probe, rabbitmq
 from local.services.process import Program, ServiceFailed
 from local.services.supervisor import Supervisor
@@ -26,6 +27,7 @@ async def start_services(state: State, env: Mapping[str, str], supervisor: Super
 
     Returns the POSTGRES_*, RABBITMQ_*, MINIO_* and AGENT_* settings by which they are reached; raises ServiceFailed.
     """
+    env = {**environment.DEFAULTS, **env}
     try:
         async with asyncio.TaskGroup() as group:
             parts = [
@@ -38,9 +40,8 @@ async def start_services(state: State, env: Mapping[str, str], supervisor: Super
 
 async def _postgres(state: State, env: Mapping[str, str], supervisor: Supervisor, report: Report) -> Settings:
     settings = _named(env, "POSTGRES_")
-    _require("postgres", env, "POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB")
+    _require("postgres", env, "POSTGRES_PASSWORD")
     if host := env.get("POSTGRES_HOST"):
-        settings.setdefault("POSTGRES_PORT", "5432")
         try:
             await (await postgres.connect_as_application(settings)).close()
         except psycopg.OperationalError as refusal:
@@ -55,22 +56,22 @@ async def _postgres(state: State, env: Mapping[str, str], supervisor: Supervisor
 
 async def _rabbitmq(state: State, env: Mapping[str, str], supervisor: Supervisor, report: Report) -> Settings:
     settings = _named(env, "RABBITMQ_", "AGENT_RABBITMQ_")
-    _require("rabbitmq", env, "RABBITMQ_USER", "RABBITMQ_PASSWORD")
+    _require("rabbitmq", env, "RABBITMQ_PASSWORD")
     if host := env.get("RABBITMQ_HOST"):
-        settings.setdefault("RABBITMQ_PORT", "5672")
         if not await probe.speaks_amqp(host, int(settings["RABBITMQ_PORT"])):
             raise _unreachable("rabbitmq", "RABBITMQ_HOST", f"{host}:{settings['RABBITMQ_PORT']}", "no broker answers")
         report(f"rabbitmq: using {host}")
-        own = {"AGENT_RABBITMQ_USER": env["RABBITMQ_USER"], "AGENT_RABBITMQ_PASSWORD": env["RABBITMQ_PASSWORD"]}
-        return {**own, **settings}
-    _require("rabbitmq", env, "AGENT_RABBITMQ_USER", "AGENT_RABBITMQ_PASSWORD")
+        if "AGENT_RABBITMQ_PASSWORD" not in settings:
+            settings["AGENT_RABBITMQ_USER"] = settings["RABBITMQ_USER"]
+            settings["AGENT_RABBITMQ_PASSWORD"] = settings["RABBITMQ_PASSWORD"]
+        return settings
+    _require("rabbitmq", env, "AGENT_RABBITMQ_PASSWORD")
     for program in await rabbitmq.prepare(state, env, report):
         await supervisor.start(program)
     return {
         **settings,
         "RABBITMQ_HOST": LOOPBACK,
         "RABBITMQ_PORT": str(state.port("rabbitmq")),
-        "RABBITMQ_VHOST": env.get("RABBITMQ_VHOST", "/"),
         "RABBITMQ_MANAGEMENT_URL": f"http://{LOOPBACK}:{state.port('rabbitmq-management')}",
     }
 
@@ -98,8 +99,8 @@ async def _objects(state: State, env: Mapping[str, str], supervisor: Supervisor,
 
 
 def _object_server(state: State, env: Mapping[str, str]) -> Program:
-    region = env.get("MINIO_REGION", "us-east-1")
-    models = env.get("MINIO_3D_FILES_BUCKET", "3d-files")
+    region = env["MINIO_REGION"]
+    models = env["MINIO_3D_FILES_BUCKET"]
     keys = [
         _key(env["MINIO_ACCESS_KEY"], env["MINIO_SECRET_KEY"], region, None),
         _key(env["AGENT_MINIO_ACCESS_KEY"], env["AGENT_MINIO_SECRET_KEY"], region, {models: ["read", "write"]}),
