@@ -42,7 +42,7 @@ def request_from(event: Event) -> Request:
 def _from_furl(event: Event) -> Request:
     context = event["requestContext"]
     path, stage = event["rawPath"], context.get("stage", "$default")
-    if path.startswith(f"/{stage}/"):
+    if stage != "$default" and path.startswith(f"/{stage}/"):
         path = path.removeprefix(f"/{stage}")
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     if event.get("cookies"):

@@ -193,7 +193,7 @@ class _Reply(ChaliceResponse):
     @classmethod
     def of(cls, response: Response) -> "_Reply":
         values: dict[str, list[str]] = {}
-        for name, value in response.headers:
+        for name, value in [*response.headers, *(("set-cookie", cookie) for cookie in response.cookies)]:
             values.setdefault(name, []).append(value)
         headers = {name: many[0] if len(many) == 1 else many for name, many in values.items()}
         return cls(response.body, headers, response.status)
@@ -217,4 +217,6 @@ def _response(reply: Mapping[str, Any]) -> Response:
                 raise Problem.of_status(reply["statusCode"], message)
     headers = list(reply["headers"].items())
     headers += [(name, value) for name, values in reply["multiValueHeaders"].items() for value in values]
-    return Response(reply["statusCode"], body, headers)
+    cookies = [value for name, value in headers if name.lower() == "set-cookie"]
+    others = [(name, value) for name, value in headers if name.lower() != "set-cookie"]
+    return Response(reply["statusCode"], body, others, cookies)

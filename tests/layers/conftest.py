@@ -1,0 +1,32 @@
+"""Settings read anew for every test of the layer, from an environment that has none of the developer's."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from facet.settings import Settings, settings
+
+SECRET_KEY = "k" * 64
+
+
+@pytest.fixture(autouse=True)
+def fresh_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+@pytest.fixture
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """No variable Facet knows is set."""
+    for name in Settings.model_fields:
+        if name.upper() in os.environ:
+            monkeypatch.delenv(name.upper())
+    return monkeypatch
+
+
+@pytest.fixture
+def secret_key(bare_environment: pytest.MonkeyPatch) -> str:
+    bare_environment.setenv("SECRET_KEY", SECRET_KEY)
+    return SECRET_KEY

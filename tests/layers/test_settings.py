@@ -1,0 +1,87 @@
+"""Settings: the environment, typed, and errors that name variables and never their values."""
+
+import pytest
+
+from facet.settings import SettingsError, settings
+
+Env = pytest.MonkeyPatch
+
+
+def test_a_function_that_needs_nothing_works_in_an_empty_environment(bare_environment: Env) -> None:
+    assert settings().path_prefix == "/api/v1"
+    assert settings().integrations_auth == "required"
+    assert settings().access_token_expire_minutes == 15
+
+
+@pytest.mark.parametrize(
+    "name", ["secret_key", "refresh_secret_key", "postgres_host", "minio_host", "minio_public_url"]
+)
+def test_a_value_without_a_default_is_missed_when_it_is_read(bare_environment: Env, name: str) -> None:
+    with pytest.raises(SettingsError, match=name.upper()):
+        getattr(settings(), name)
+
+
+def test_the_environment_is_read_once(bare_environment: Env) -> None:
+    bare_environment.setenv("POSTGRES_HOST", "one")
+    assert settings().postgres_host == "one"
+    bare_environment.setenv("POSTGRES_HOST", "two")
+    assert settings().postgres_host == "one"
+
+
+def test_every_wrong_variable_is_named_and_no_value_shown(bare_environment: Env) -> None:
+    bare_environment.setenv("SECRET_KEY", "too short")
+    bare_environment.setenv("POSTGRES_PORT", "fivefourthreetwo")
+    bare_environment.setenv("HASH_ALGORITHM", "none")
+    with pytest.raises(SettingsError) as caught:
+        settings()
+    text = str(caught.value)
+    assert all(name in text for name in ("SECRET_KEY", "POSTGRES_PORT", "HASH_ALGORITHM", ".env"))
+    assert "too short" not in text
+    assert "fivefour" not in text
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_secrets_are_not_printed(bare_environment: Env) -> None:
+    bare_environment.setenv("POSTGRES_PASSWORD", "s3cret")
+    assert "s3cret" not in repr(settings())
+    assert settings().postgres_password.get_secret_value() == "s3cret"
+
+
+def test_an_empty_variable_counts_as_not_set(bare_environment: Env) -> None:
+    bare_environment.setenv("MINIO_PUBLIC_URL", "")
+    bare_environment.setenv("MINIO_HOST", "storage:9000")
+    bare_environment.setenv("RABBITMQ_MANAGEMENT_URL", "")
+    assert settings().minio_public_url == "http://storage:9000"
+    assert settings().rabbitmq_management_url is None
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("localhost:9000", "http://localhost:9000"),
+        ("http://s3:9000/", "http://s3:9000"),
+        ("https://s3.eu", "https://s3.eu"),
+    ],
+)
+def test_the_storage_address_is_a_url(bare_environment: Env, given: str, url: str) -> None:
+    bare_environment.setenv("MINIO_HOST", given)
+    assert settings().minio_host == url
+    assert settings().minio_public_url == url
+
+
+@pytest.mark.parametrize(("given", "prefix"), [("/", ""), ("api", "/api"), ("/api/v2/", "/api/v2")])
+def test_the_path_prefix_starts_with_a_slash_and_does_not_end_with_one(
+    bare_environment: Env, given: str, prefix: str
+) -> None:
+    bare_environment.setenv("PATH_PREFIX", given)
+    assert settings().path_prefix == prefix
+
+
+def test_origins_are_separated_by_commas(bare_environment: Env) -> None:
+    bare_environment.setenv("CORS_ORIGINS", "http://localhost:5173, https://app.example.org,")
+    assert settings().cors_origins == ("http://localhost:5173", "https://app.example.org")
+
+
+def test_an_unknown_name_is_an_attribute_error(bare_environment: Env) -> None:
+    assert not hasattr(settings(), "no_such_setting")
