@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -60,7 +60,7 @@ def read(bucket: str, key: str, *, limit: int) -> bytes:
     """The whole object, of at most `limit` bytes; a larger one raises TooLarge before it is read."""
     with _errors_of(f"{bucket}/{key}"):
         answer = _client().get_object(Bucket=bucket, Key=key)
-        with answer["Body"] as body:
+        with closing(answer["Body"]) as body:
             if answer["ContentLength"] > limit:
                 raise TooLarge(f"{bucket}/{key} has {answer['ContentLength']} bytes, more than {limit}")
             return body.read()
