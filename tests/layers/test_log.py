@@ -41,10 +41,13 @@ def test_a_line_is_one_line_whatever_is_in_it(capsys: pytest.CaptureFixture[str]
     assert line["extra_field"] == "d\r\ne"
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["password", "new_password", "access-token", "access_token", "refresh-token", "SECRET_KEY", "Authorization", "x-api-key", "key", "cookie", "signature", "X-Amz-Signature", "X-Amz-Credential"],
-)
+SECRET_NAMES = [
+    *["password", "new_password", "access-token", "access_token", "refresh-token", "SECRET_KEY", "Authorization"],
+    *["x-api-key", "key", "cookie", "signature", "X-Amz-Signature", "X-Amz-Credential"],
+]
+
+
+@pytest.mark.parametrize("name", SECRET_NAMES)
 def test_a_secret_is_known_by_its_name(capsys: pytest.CaptureFixture[str], name: str) -> None:
     line = logged(capsys, "x", **{name: "s3cret", "inside": {"a": [{name: "s3cret"}]}, "list": {name: ["s3cret"]}})
     assert "s3cret" not in json.dumps(line)
