@@ -1,0 +1,106 @@
+"""Liveness needs nothing; readiness names what is down, and says so in time."""
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from functions.health import handler
+from tests.layers.shapes import Plain, call, furl
+
+PROGRAM = f"""
+import json, os, time
+from functions.health.handler import app
+started = time.monotonic()
+reply = app({furl(Plain("GET", "/health/ready"))}, None)
+print(json.dumps({{**reply, "seconds": time.monotonic() - started}}), flush=True)
+os._exit(0)
+"""
+PORTS = {"database": "POSTGRES_PORT", "broker": "RABBITMQ_PORT", "storage": "MINIO_HOST"}
+
+
+def readiness(settings: dict[str, str]) -> dict[str, Any]:
+    """The answer of a fresh process, whose connections are its own."""
+    environment = {**settings, "PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True)
+    reply: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return {**reply, "json": json.loads(reply["body"])}
+
+
+def pointed_at(settings: dict[str, str], part: str, port: int) -> dict[str, str]:
+    return {**settings, PORTS[part]: f"http://127.0.0.1:{port}" if part == "storage" else str(port)}
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/api/v1/health/live"])
+def test_the_process_is_live_whatever_it_needs(path: str) -> None:
+    reply = call(handler.app, "GET", path)
+    assert (reply.status, reply.json) == (200, {"status": "live"})
+    assert reply.headers["cache-control"] == "no-store"
+
+
+def test_it_is_ready_when_everything_answers(environment: dict[str, str]) -> None:
+    reply = readiness(environment)
+    assert (reply["statusCode"], reply["json"]) == (200, {"status": "ready"})
+
+
+@pytest.mark.parametrize("part", PORTS)
+def test_what_cannot_be_reached_is_named(environment: dict[str, str], part: str, closed_port: int) -> None:
+    reply = readiness(pointed_at(environment, part, closed_port))
+    assert reply["statusCode"] == 503
+    assert reply["json"]["code"] == "NOT_READY"
+    assert [fault["loc"] for fault in reply["json"]["errors"]] == [[part]]
+    assert reply["headers"]["retry-after"] == "5"
+
+
+@pytest.mark.parametrize("part", PORTS)
+def test_what_does_not_answer_is_named_in_time(environment: dict[str, str], part: str, silent_port: int) -> None:
+    reply = readiness(pointed_at(environment, part, silent_port))
+    assert reply["statusCode"] == 503
+    assert [fault["loc"] for fault in reply["json"]["errors"]] == [[part]]
+    assert reply["seconds"] < handler.PATIENCE + 1
+
+
+def test_a_missing_setting_is_no_detail_for_the_public() -> None:
+    reply = readiness({})
+    assert reply["json"]["detail"] == "Down: database, broker, storage"
+    assert "POSTGRES" not in reply["body"]
+
+
+def test_a_check_that_hangs_is_not_started_twice_and_its_late_answer_does_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate, started = threading.Event(), []
+
+    def check() -> None:
+        started.append(1)
+        assert gate.wait(timeout=30)
+
+    monkeypatch.setattr(handler, "CHECKS", {"database": check})
+    monkeypatch.setattr(handler, "PATIENCE", 0.05)
+    monkeypatch.setattr(handler, "_running", {})
+    assert [call(handler.app, "GET", "/health/ready").status for _ in range(2)] == [503, 503]
+    assert len(started) == 1
+    gate.set()
+    handler._running["database"].result(timeout=10)
+    monkeypatch.setattr(handler, "PATIENCE", 10)
+    assert call(handler.app, "GET", "/health/ready").status == 200
+    assert len(started) == 2
