@@ -9,8 +9,7 @@ import pytest
 
 from facet import db
 from facet.settings import settings
-
-Settings = dict[str, str]
+from tests.conftest import Settings
 
 
 @pytest.fixture(autouse=True)

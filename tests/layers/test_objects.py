@@ -22,8 +22,8 @@ from moto import mock_aws
 
 from facet import objects
 from facet.settings import settings
+from tests.conftest import Settings
 
-Settings = dict[str, str]
 GLB = b"glTF" + bytes(range(256)) * 40
 
 

@@ -121,18 +121,15 @@ def declare_queues() -> list[str]:
     Raises Misconfigured when a queue exists in another form.
     """
     at = settings()
+    queues = [at.rabbitmq_tasks_queue, at.rabbitmq_tasks_results_queue]
     quorum = at.rabbitmq_queue_type == "quorum"
-    declared = []
-    for queue in (at.rabbitmq_tasks_queue, at.rabbitmq_tasks_results_queue):
-        dead = f"{queue}.dead"
-        last_stop = {"x-queue-type": "quorum", "x-delivery-limit": NEVER}
-        guarded = {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT} | {
-            f"x-{name}": value for name, value in _dead_letters_to(dead).items()
-        }
-        _declare(dead, last_stop if quorum else {})
-        _declare(queue, guarded if quorum else {})
-        declared += [queue, dead]
-    return declared
+    for queue in queues:
+        dead_letters = {f"x-{name}": value for name, value in _dead_letters_to(f"{queue}.dead").items()}
+        guard = {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT, **dead_letters}
+        _declare(queue, guard if quorum else {})
+    for queue in queues:
+        _declare(f"{queue}.dead", {"x-queue-type": "quorum", "x-delivery-limit": NEVER} if quorum else {})
+    return [*queues, *(f"{queue}.dead" for queue in queues)]
 
 
 def set_policies() -> list[str] | None:
