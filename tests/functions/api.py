@@ -1,0 +1,146 @@
+"""Calls functions in this process with the events they get elsewhere."""
+
+import importlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+
+from facet import objects
+from facet.settings import settings
+from local.events import HttpRequest, RmqMessage, decode_response, http_event, rmq_event, schedule_event
+
+PASSWORD = "correct horse battery staple"
+RESULTS_QUEUE = "generation_task_results"
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def detail(self) -> Any:
+        return self.json()["detail"]
+
+
+@dataclass(frozen=True)
+class Person:
+    user_id: int
+    email: str
+    access_token: str
+    refresh_token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"access-token": self.access_token}
+
+
+def invoke(name: str, event: object) -> Any:
+    """Call a function as the runtime does: the event and the result are JSON."""
+    app = importlib.import_module(f"functions.{name}.handler").app
+    context = SimpleNamespace(
+        function_name=name, aws_request_id="request-1", get_remaining_time_in_millis=lambda: 30_000
+    )
+    return json.loads(json.dumps(app(json.loads(json.dumps(event)), context)))
+
+
+def request(name: str, method: str, path: str, *, headers: Mapping[str, str] | None = None, **content: Any) -> Answer:
+    """Send what httpx would (`json=`, `files=`, …) to a function's URL."""
+    sent = httpx.Request(method, f"http://api.test/api/v1{path}", headers=dict(headers or {}), **content)
+    event = http_event(
+        HttpRequest(
+            method,
+            sent.url.raw_path.decode().partition("?")[0],
+            headers=tuple((key.lower(), value) for key, value in sent.headers.items()),
+            body=sent.read(),
+        )
+    )
+    response = decode_response(json.dumps(invoke(name, event)).encode())
+    return Answer(response.status, dict(response.headers), response.body)
+
+
+def register(email: str, password: str = PASSWORD, name: str = "Ada Lovelace") -> Answer:
+    body = {"name": name, "email": email, "password": password}
+    return request("register_user", "POST", "/users/registration", json=body)
+
+
+def sign_in(email: str, password: str = PASSWORD) -> Answer:
+    return request("authorize_user", "POST", "/users/authorization", json={"email": email, "password": password})
+
+
+def refresh(token: str) -> Answer:
+    return request("refresh_token", "GET", "/users/refresh-token", headers={"refresh-token": token})
+
+
+def person(email: str = "ada@example.org") -> Person:
+    """Somebody new, signed in."""
+    user_id = register(email).json()["user_id"]
+    return Person(user_id, email, **sign_in(email).json())
+
+
+def new_key(**event: object) -> dict[str, str]:
+    """The header of a new API key."""
+    return {"x-api-key": str(invoke("create_api_key", {"name": "kiosk", **event})["key"])}
+
+
+def create(headers: Mapping[str, str], photo: bytes, *, integrations: bool = False) -> Answer:
+    path = "/integrations/3d-model-generation/tasks" if integrations else "/3d-model-generation/tasks"
+    files = {"task_source_file": ("me.jpg", photo, "image/jpeg")}
+    return request("create_task", "POST", path, headers=headers, files=files)
+
+
+def read(name: str, headers: Mapping[str, str], request_uuid: str, *, integrations: bool = False) -> Answer:
+    """GET a task's `status` or `result`."""
+    prefix = "/integrations" if integrations else ""
+    path = f"{prefix}/3d-model-generation/tasks/{request_uuid}/{name}"
+    return request(f"get_task_{name}", "GET", path, headers=headers)
+
+
+def status(headers: Mapping[str, str], request_uuid: str) -> str:
+    return str(read("status", headers, request_uuid).json()["status"])
+
+
+def history(headers: Mapping[str, str]) -> list[dict[str, Any]]:
+    answer = request("get_generation_history", "GET", "/user-info/generation-history", headers=headers)
+    return list(answer.json()["items"])
+
+
+def consume(*bodies: bytes | Mapping[str, object]) -> None:
+    """One batch of the results queue."""
+    raw = [body if isinstance(body, bytes) else json.dumps(body).encode() for body in bodies]
+    messages = [RmqMessage(body, {"messageId": f"m{number}"}) for number, body in enumerate(raw)]
+    invoke("consume_results", rmq_event(RESULTS_QUEUE, "/", messages, broker_arn="arn:aws:mq:test"))
+
+
+def relay() -> None:
+    invoke("relay_outbox", schedule_event("relay_outbox", datetime.now(UTC)))
+
+
+def result_message(
+    request_uuid: str, bucket: str, *, file_name: str | None = None, skin_color_hex: str | None = "#ba997a"
+) -> dict[str, object]:
+    return {
+        "request_uuid": request_uuid,
+        "minio_metadata": {"bucket": bucket, "file_name": file_name or f"{request_uuid}.glb"},
+        "mesh_metadata": {"skin_color_hex": skin_color_hex},
+    }
+
+
+def finish(request_uuid: str, model: bytes, *, skin_color_hex: str | None = "#ba997a") -> None:
+    """What an agent does at the end."""
+    bucket = settings().minio_3d_files_bucket
+    objects.put(bucket, f"{request_uuid}.glb", model, content_type="model/gltf-binary")
+    consume(result_message(request_uuid, bucket, skin_color_hex=skin_color_hex))
+
+
+def profile(headers: Mapping[str, str]) -> Answer:
+    return request("get_profile_info", "GET", "/user-info/profile-info", headers=headers)

@@ -1,0 +1,73 @@
+"""What tests of functions need beside the servers: photos, models, queues and the agent's side of S3."""
+
+import io
+import json
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from PIL import Image
+
+from tests.conftest import Settings, postgres
+
+
+@pytest.fixture(autouse=True)
+def _fresh(clean: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Empty tables and queues, and no connection warm from settings of another test."""
+    yield
+    from facet import broker
+
+    broker.close()
+
+
+@pytest.fixture
+def photo() -> bytes:
+    out = io.BytesIO()
+    Image.linear_gradient("L").convert("RGB").save(out, "JPEG")
+    return out.getvalue()
+
+
+@pytest.fixture
+def model() -> bytes:
+    """The smallest GLB."""
+    text = json.dumps({"asset": {"version": "2.0"}}).encode()
+    text += b" " * (-len(text) % 4)
+    return struct.pack("<4sIII4s", b"glTF", 2, 20 + len(text), len(text), b"JSON") + text
+
+
+@pytest.fixture
+def sql(clean: Settings) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    """A connection of the test itself; every statement commits."""
+    with postgres(clean, autocommit=True) as connection:
+        yield connection
+
+
+class Queue:
+    """The test's view of the broker: what lies in a queue."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def take(self, queue: str) -> list[tuple[bytes, Any]]:
+        """All messages of a queue, taken off it: bodies and properties."""
+        import pika  # type: ignore[import-untyped]  # pika ships no types
+
+        credentials = pika.PlainCredentials(self.settings["RABBITMQ_USER"], self.settings["RABBITMQ_PASSWORD"])
+        parameters = pika.ConnectionParameters(
+            self.settings["RABBITMQ_HOST"],
+            int(self.settings["RABBITMQ_PORT"]),
+            self.settings["RABBITMQ_VHOST"],
+            credentials,
+        )
+        with pika.BlockingConnection(parameters) as connection:
+            channel, taken = connection.channel(), []
+            while (got := channel.basic_get(queue, auto_ack=True))[0] is not None:
+                taken.append((got[2], got[1]))
+            return taken
+
+
+@pytest.fixture
+def queue(clean: Settings) -> Queue:
+    return Queue(clean)

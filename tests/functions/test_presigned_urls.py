@@ -1,0 +1,37 @@
+"""The URLs that reading gives away."""
+
+from urllib.parse import urlsplit
+
+import pytest
+
+from facet.settings import settings
+from tests.functions import api
+
+
+def test_urls_carry_the_address_clients_reach(monkeypatch: pytest.MonkeyPatch, photo: bytes, model: bytes) -> None:
+    monkeypatch.setenv("MINIO_PUBLIC_URL", "https://files.example.org")
+    settings.cache_clear()
+    person = api.person()
+    created = api.create(person.headers, photo).json()
+    api.finish(created["request_uuid"], model)
+    profile = api.profile(person.headers).json()
+    urls = [
+        created["source_file_path"],
+        profile["image_url"],
+        api.history(person.headers)[0]["input_image_url"],
+        api.read("result", person.headers, created["request_uuid"]).json()["result_file_path"],
+    ]
+    assert {urlsplit(url).netloc for url in urls} == {"files.example.org"}
+
+
+def test_reading_asks_the_storage_nothing(monkeypatch: pytest.MonkeyPatch, photo: bytes, model: bytes) -> None:
+    person = api.person()
+    request_uuid = api.create(person.headers, photo).json()["request_uuid"]
+    api.finish(request_uuid, model)
+    monkeypatch.setenv("MINIO_HOST", "http://127.0.0.1:1")
+    settings.cache_clear()
+    assert api.status(person.headers, request_uuid) == "SUCCESS"
+    assert api.read("result", person.headers, request_uuid).status == 200
+    assert len(api.history(person.headers)) == 1
+    profile = api.profile(person.headers)
+    assert profile.status == 200
