@@ -1,23 +1,16 @@
 """Where a running Facet keeps its data, logs, records and remembered ports: `.facet/` of the project."""
 
-import contextlib
 import json
 import os
 import random
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 # Below the range from which outgoing connections take theirs, so that a remembered port is still free tomorrow.
 PORTS = range(20_000, 32_000)
-
-
-class StateInUse(Exception):
-    """Another process runs on this state directory."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +18,7 @@ class State:
     root: Path
     server: Path
     """Unpacked server programs, shared by every state of the project."""
-    _held: dict[str, socket.socket] = field(default_factory=dict, repr=False, compare=False)
+    _taken: dict[str, socket.socket | int] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def open(cls, project: Path, root: Path | None = None) -> "State":
@@ -49,38 +42,20 @@ class State:
     def log(self, name: str) -> Path:
         return self._under("logs") / f"{name}.log"
 
-    @contextlib.contextmanager
-    def claim(self) -> Iterator[None]:
-        """Have the state for this process alone, at most until the process ends; raises StateInUse."""
-        lock = FileLock(self.run / "lock", mode=0o600)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            raise StateInUse(
-                f"another process already runs on {self.root}; stop it with `facet down`, "
-                "or set FACET_STATE to use another folder"
-            ) from None
-        try:
-            yield
-        finally:
-            self._release_ports()
-            lock.release()
-
     def port(self, name: str) -> int:
         """The port remembered under this name if it is still free, else a new free one; kept for this process."""
-        if held := self._held.get(name):
-            return int(held.getsockname()[1])
-        ports = self.ports()
-        reserved = _reserve(ports[name]) if name in ports else None
-        if reserved is None:
-            reserved = _reserve_new(avoid=set(ports.values()))
-            ports[name] = reserved.getsockname()[1]
-            self._remember(ports)
-        if sys.platform == "linux":
-            self._held[name] = reserved
-        else:  # elsewhere a bound socket would keep the server itself out
-            reserved.close()
-        return ports[name]
+        if name not in self._taken:
+            ports = self.ports()
+            reserved = (_reserve(ports[name], exclusively=False) if name in ports else None) or _reserve_new(ports)
+            number = int(reserved.getsockname()[1])
+            if ports.get(name) != number:
+                self._remember({**ports, name: number})
+            self._taken[name] = reserved
+            if sys.platform != "linux":  # there a bound socket would keep the server itself out
+                reserved.close()
+                self._taken[name] = number
+        taken = self._taken[name]
+        return taken if isinstance(taken, int) else int(taken.getsockname()[1])
 
     def ports(self) -> dict[str, int]:
         """The remembered ports by name, as they were when last used."""
@@ -89,9 +64,12 @@ class State:
         except (FileNotFoundError, ValueError):
             return {}
 
-    def _release_ports(self) -> None:
-        while self._held:
-            self._held.popitem()[1].close()
+    def close(self) -> None:
+        """Let go of the ports kept for this process."""
+        for taken in self._taken.values():
+            if isinstance(taken, socket.socket):
+                taken.close()
+        self._taken.clear()
 
     def _remember(self, ports: dict[str, int]) -> None:
         target = self.root / "ports.json"
@@ -105,21 +83,25 @@ class State:
         return folder
 
 
-def _reserve(port: int, *, shared: bool = True) -> socket.socket | None:
-    """Bind without listening: on Linux a server may still bind the port, while nobody else finds it free."""
+def _reserve(port: int, *, exclusively: bool) -> socket.socket | None:
+    """Bind without listening: on Linux a server may still bind the port, while others do not find it free.
+
+    Not exclusively: accept a port on which connections of an earlier server are still being forgotten.
+    """
     reserved = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    with contextlib.suppress(OSError):
-        if shared:
+    try:
+        if not exclusively:
             reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reserved.bind(("127.0.0.1", port))
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        return reserved
-    reserved.close()
-    return None
+    except OSError:
+        reserved.close()
+        return None
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return reserved
 
 
-def _reserve_new(avoid: set[int]) -> socket.socket:
+def _reserve_new(known: Mapping[str, int]) -> socket.socket:
     for port in random.sample(PORTS, 1000):
-        if port not in avoid and (reserved := _reserve(port, shared=False)):
+        if port not in known.values() and (reserved := _reserve(port, exclusively=True)):
             return reserved
-    raise OSError(f"no free port between {PORTS.start} and {PORTS.stop} on 127.0.0.1")
+    raise OSError(f"no free port from {PORTS.start} to {PORTS.stop - 1} on 127.0.0.1")

@@ -26,7 +26,7 @@ from filelock import FileLock
 from psycopg import sql
 
 from local.environment import render
-from local.services import process, rabbitmq
+from local.services import rabbitmq, records
 
 PROJECT = Path(__file__).resolve().parents[1]
 RUN = pytest.StashKey[tuple[Path, int]]()  # the folder of this test run and the process that leads it
@@ -51,7 +51,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     folder, leader = config.stash[RUN]
     if leader != os.getpid():
         return
-    if running := process.recorded(folder, "services"):
+    if running := records.find(folder, "services"):
         running.terminate()
         _, alive = psutil.wait_procs([running], timeout=15)
         assert not alive, f"the services of the tests did not stop, see {folder}"
@@ -67,7 +67,7 @@ def services(pytestconfig: pytest.Config) -> Settings:
         if not log.exists():
             _start_services(folder, leader, log)
         while not address.exists():
-            if process.recorded(folder, "services") is None:
+            if records.find(folder, "services") is None:
                 pytest.fail(f"the services of the tests did not start:\n{log.read_text()}", pytrace=False)
             time.sleep(0.05)
     settings: Settings = json.loads(address.read_text())
@@ -83,7 +83,7 @@ def _start_services(folder: Path, leader: int, log: Path) -> None:
         started = subprocess.Popen(
             [*command, "--parent", str(leader)], cwd=PROJECT, stdout=output, stderr=output, start_new_session=True
         )
-    process.record(folder, "services", started.pid)
+    records.note(folder, "services", started.pid)
     started.returncode = 0  # it outlives this worker and is ended by the run's leader: nothing to wait for here
 
 

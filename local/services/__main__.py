@@ -12,10 +12,11 @@ from pathlib import Path
 import psutil
 
 from local import environment
+from local.services import records
 from local.services.process import ServiceFailed
 from local.services.stack import SOURCE, start_services
 from local.services.supervisor import Supervisor
-from local.state import State, StateInUse
+from local.state import State
 
 PARENT_POLL = 0.25
 
@@ -29,7 +30,7 @@ def main() -> int:
     try:
         env = environment.read(options.env)
         asyncio.run(serve(State.open(SOURCE, options.state), env, options.parent))
-    except (ServiceFailed, StateInUse, environment.EnvironmentUnreadable) as failure:
+    except (ServiceFailed, environment.EnvironmentUnreadable) as failure:
         print(failure, file=sys.stderr)
         return 1
     return 0
@@ -37,31 +38,29 @@ def main() -> int:
 
 async def serve(state: State, env: dict[str, str], parent: int | None) -> None:
     """Run the services until told to stop; their settings are in run/services.json while they are ready."""
-    with state.claim():
-        stopping = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-        supervisor = Supervisor(_say, run=state.run)
-        address = state.run / "services.json"
-        ends = [asyncio.create_task(stopping.wait()), *([asyncio.create_task(_gone(parent))] if parent else [])]
-        starting = asyncio.create_task(start_services(state, env, supervisor, _say))
-        try:
-            await asyncio.wait([starting, *ends], return_when=asyncio.FIRST_COMPLETED)
-            if starting.done():
-                _publish(address, starting.result())
-                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            address.unlink(missing_ok=True)
-            starting.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ServiceFailed):
-                await starting
-            await supervisor.stop()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    supervisor = Supervisor(_say, run=state.run)
+    address = state.run / "services.json"
+    ends = [asyncio.create_task(stopping.wait()), *([asyncio.create_task(_gone(parent))] if parent else [])]
+    starting = asyncio.create_task(start_services(state, env, supervisor, _say))
+    try:
+        await asyncio.wait([starting, *ends], return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            _publish(address, starting.result())
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await supervisor.stop()
+        address.unlink(missing_ok=True)
 
 
-async def _gone(parent: int) -> None:
+async def _gone(pid: int) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
-        process = psutil.Process(parent)
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        parent = psutil.Process(pid)
+        while records.is_alive(parent):
             await asyncio.sleep(PARENT_POLL)
 
 

@@ -1,17 +1,18 @@
 """Server programs out of Debian packages, unpacked into a folder: no root, nothing installed, no scripts run."""
 
 import asyncio
+import contextlib
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from local.services.process import run
 
 STAMP = "unpacked"
+LOCK_POLL = 0.2
 APT = ("apt-get", "-q", "-o", "APT::Sandbox::User=root")  # as root: do not change to a user who cannot write here
 
 
@@ -27,19 +28,35 @@ async def unpack(
     if _is_unpacked(target, stamp):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(target.with_suffix(".lock"), thread_local=False)
-    await asyncio.to_thread(lock.acquire)
-    try:
+    async with _alone(target.with_suffix(".lock"), report):
         if not _is_unpacked(target, stamp):
-            with tempfile.TemporaryDirectory(dir=target.parent, prefix="fetch-") as folder:
-                draft = await _fetch(packages, Path(folder), report)
-                adapt(draft)
-                (draft / STAMP).write_text(stamp)
-                shutil.rmtree(target, ignore_errors=True)
-                draft.rename(target)
+            draft = target.with_suffix(".new")
+            shutil.rmtree(draft, ignore_errors=True)
+            await _fetch(packages, draft, report)
+            adapt(draft / "root")
+            (draft / "root" / STAMP).write_text(stamp)
+            shutil.rmtree(target, ignore_errors=True)
+            (draft / "root").rename(target)
+            shutil.rmtree(draft)
+    return target
+
+
+@contextlib.asynccontextmanager
+async def _alone(file: Path, report: Callable[[str], None]) -> AsyncIterator[None]:
+    lock, told = FileLock(file, thread_local=False), False
+    while True:
+        try:
+            lock.acquire(blocking=False)
+            break
+        except Timeout:
+            if not told:
+                report("rabbitmq: another process is fetching it, waiting for that")
+                told = True
+            await asyncio.sleep(LOCK_POLL)
+    try:
+        yield
     finally:
         lock.release()
-    return target
 
 
 def _is_unpacked(target: Path, stamp: str) -> bool:
@@ -50,18 +67,17 @@ def _is_unpacked(target: Path, stamp: str) -> bool:
         return False
 
 
-async def _fetch(packages: Sequence[str], folder: Path, report: Callable[[str], None]) -> Path:
+async def _fetch(packages: Sequence[str], folder: Path, report: Callable[[str], None]) -> None:
     for tool in ("apt-get", "dpkg"):
         if shutil.which(tool) is None:
             raise Unavailable(f"there is no {tool} here, so this is not Debian or Ubuntu")
     debs, root = folder / "debs", folder / "root"
-    debs.mkdir()
+    debs.mkdir(parents=True)
     root.mkdir()
     report(f"rabbitmq: downloading {len(packages)} packages, once")
     await _download(packages, folder, debs, report)
     report("rabbitmq: unpacking")
     await asyncio.gather(*(_run("dpkg", "-x", str(deb), str(root), cwd=folder) for deb in debs.glob("*.deb")))
-    return root
 
 
 async def _download(packages: Sequence[str], folder: Path, debs: Path, report: Callable[[str], None]) -> None:

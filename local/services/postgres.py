@@ -13,7 +13,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from local.services.process import Program, ServiceFailed, give_to_nobody, run, without_root
+from local.services.process import Program, ServiceFailed, give_away, run, without_root
 from local.state import State
 
 MAJOR = "18"
@@ -28,7 +28,7 @@ async def prepare(state: State, report: Callable[[str], None]) -> Program:
     binaries, data, prefix = _binaries(), state.data("postgres"), without_root()
     if not data.exists():
         report("postgres: creating the database")
-        await _initialise(binaries, data, prefix)
+        await _initialise(state, binaries, data, prefix)
     if (major := (data / "PG_VERSION").read_text().strip()) != MAJOR:
         raise ServiceFailed(
             "postgres",
@@ -38,8 +38,8 @@ async def prepare(state: State, report: Callable[[str], None]) -> Program:
     (data / "pg_hba.conf").write_text(ACCESS)
     _forget_dead_server(data)
     sockets, port = socket_folder(state), state.port("postgres")
-    give_to_nobody(data, prefix)
-    give_to_nobody(sockets, prefix)
+    give_away(data, prefix, below=state.root)
+    give_away(sockets, prefix, below=state.root)
     settings = {
         "listen_addresses": "127.0.0.1",
         "max_connections": str(MAX_CONNECTIONS),
@@ -80,12 +80,16 @@ async def provision(state: State, env: Mapping[str, str]) -> None:
         await conn.execute(
             sql.SQL("{} ROLE {} LOGIN CREATEDB PASSWORD {}").format(verb, sql.Identifier(user), sql.Literal(password))
         )
-        row = await (
-            await conn.execute("SELECT datdba::regrole::text FROM pg_database WHERE datname = %s", [database])
+        owner = await (
+            await conn.execute("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s", [database])
         ).fetchone()
-        if row is None:
+        if owner is None:
             names = sql.Identifier(database), sql.Identifier(user)
             await conn.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(*names))
+    if owner and owner[0] != user:  # POSTGRES_USER was changed: the new role takes over
+        async with await _connect(state, database) as conn:
+            names = sql.Identifier(owner[0]), sql.Identifier(user)
+            await conn.execute(sql.SQL("REASSIGN OWNED BY {} TO {}").format(*names))
 
 
 def socket_folder(state: State) -> Path:
@@ -110,12 +114,12 @@ async def connect_as_application(settings: Mapping[str, str]) -> psycopg.AsyncCo
     )
 
 
-async def _connect(state: State) -> psycopg.AsyncConnection:
+async def _connect(state: State, database: str = "postgres") -> psycopg.AsyncConnection:
     return await psycopg.AsyncConnection.connect(
         host=str(socket_folder(state)),
         port=state.port("postgres"),
         user=SUPERUSER,
-        dbname="postgres",
+        dbname=database,
         autocommit=True,
         connect_timeout=5,
     )
@@ -133,11 +137,11 @@ def _binaries() -> Path:
     return Path(wheel.origin).parent / "pginstall18" / "bin"
 
 
-async def _initialise(binaries: Path, data: Path, prefix: tuple[str, ...]) -> None:
+async def _initialise(state: State, binaries: Path, data: Path, prefix: tuple[str, ...]) -> None:
     draft = data.with_suffix(".new")  # renamed when complete: an interrupted run leaves no half a database
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
-    give_to_nobody(draft, prefix)
+    give_away(draft, prefix, below=state.root)
     locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
     code, output = await run(
         *prefix,

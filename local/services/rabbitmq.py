@@ -55,13 +55,14 @@ async def prepare(state: State, env: Mapping[str, str], report: Callable[[str], 
     variables = _environment(state, home, server)
     epmd_port = state.port("rabbitmq-epmd")
     management = f"http://127.0.0.1:{state.port('rabbitmq-management')}"
+    listening = f"{management}/api/health/checks/port-listener/{state.port('rabbitmq')}"
 
     async def epmd_ready() -> bool:
-        return await probe.accepts("127.0.0.1", epmd_port)
+        return await probe.speaks_epmd("127.0.0.1", epmd_port)
 
     async def node_ready() -> bool:
-        amqp, account = state.port("rabbitmq"), (env["RABBITMQ_USER"], env["RABBITMQ_PASSWORD"])
-        return await probe.speaks_amqp("127.0.0.1", amqp) and await probe.says_ok(f"{management}/api/whoami", account)
+        account = env["RABBITMQ_USER"], env["RABBITMQ_PASSWORD"]
+        return await probe.http_status(listening, account) == 200
 
     epmd = Program(
         name="epmd",

@@ -28,6 +28,7 @@ async def start_services(state: State, env: Mapping[str, str], supervisor: Super
     Returns the POSTGRES_*, RABBITMQ_*, MINIO_* and AGENT_* settings by which they are reached; raises ServiceFailed.
     """
     env = {**environment.DEFAULTS, **env}
+    await supervisor.take_over()  # first, so that the ports of a killed run are free again
     try:
         async with asyncio.TaskGroup() as group:
             parts = [
@@ -82,7 +83,7 @@ async def _objects(state: State, env: Mapping[str, str], supervisor: Supervisor,
     root = {"AGENT_MINIO_ACCESS_KEY": env["MINIO_ACCESS_KEY"], "AGENT_MINIO_SECRET_KEY": env["MINIO_SECRET_KEY"]}
     if host := env.get("MINIO_HOST"):
         url = host if "://" in host else f"http://{host}"
-        if not await probe.answers_http(url):
+        if await probe.http_status(url) is None:
             raise _unreachable("objects", "MINIO_HOST", url, "no HTTP server answers")
         report(f"objects: using {url}")
         return {**root, **settings}
@@ -93,8 +94,7 @@ async def _objects(state: State, env: Mapping[str, str], supervisor: Supervisor,
         settings |= root
     else:
         _require("objects", env, "AGENT_MINIO_ACCESS_KEY", "AGENT_MINIO_SECRET_KEY")
-        if (Path(__file__).parent / "objects/__main__.py").exists():
-            await supervisor.start(_object_server(state, env))
+        await supervisor.start(_object_server(state, env))
     return {**settings, "MINIO_HOST": f"http://{LOOPBACK}:{state.port('objects')}"}
 
 
@@ -130,7 +130,7 @@ def _minio(state: State, env: Mapping[str, str], minio: str) -> Program:
 
 def _storage(state: State, command: tuple[str, ...], variables: Mapping[str, str]) -> Program:
     async def ready() -> bool:
-        return await probe.says_ok(f"http://{LOOPBACK}:{state.port('objects')}/minio/health/live")
+        return await probe.http_status(f"http://{LOOPBACK}:{state.port('objects')}/minio/health/live") == 200
 
     return Program(name="objects", command=command, env=variables, cwd=SOURCE, log=state.log("objects"), ready=ready)
 
