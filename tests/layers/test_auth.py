@@ -3,7 +3,7 @@
 import base64
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jwt
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.rows import DictRow
 
-from facet import auth
+from facet import auth, db
 from facet.auth import USER, Caller, issue_access_token
 from facet.function import Function
 from facet.http import Headers, Request
@@ -196,10 +196,12 @@ KEYED = auth.api_key(verify)
 
 
 @pytest.fixture
-def with_database(database: dict[str, str], bare_environment: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def with_database(database: dict[str, str], bare_environment: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     for name, value in database.items():
         bare_environment.setenv(name, value)
-    return bare_environment
+    db.close()
+    yield bare_environment
+    db.close()
 
 
 @pytest.mark.parametrize("mode", ["required", "optional"])

@@ -128,20 +128,20 @@ def test_what_is_no_json_is_refused_as_such(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "where"),
     [
-        b'{"name": "a\\u0000b"}',
-        b'{"name": "\\ud800"}',
-        b'{"name": "x", "extra": {"\\udfff": 1}}',
-        b'{"name": "x", "extra": {"a": ["\\u0000"]}}',
-        b'{"name": "x", "extra": 1e999}',
-        b'{"name": "x", "extra": ' + b"[" * 40 + b"]" * 40 + b"}",
+        (b'{"name": "a\\u0000b"}', ["name"]),
+        (b'{"name": "\\ud800"}', ["name"]),
+        (b'{"name": "x", "extra": {"\\udfff": 1}}', ["extra"]),
+        (b'{"name": "x", "extra": {"a": [1, "\\u0000"]}}', ["extra", "a", 1]),
+        (b'{"name": "x", "extra": 1e999}', ["extra"]),
+        (b'{"name": "x", "extra": ' + b"[" * 40 + b"]" * 40 + b"}", ["extra"]),
     ],
 )
-def test_what_could_not_be_stored_is_refused_before_any_model_sees_it(body: bytes) -> None:
+def test_what_could_not_be_stored_is_refused_before_any_model_sees_it(body: bytes, where: list[str | int]) -> None:
     [fault] = faults(post("/people", body))
     assert fault["type"] == "value_invalid"
-    assert fault["loc"] == ["body"]
+    assert fault["loc"] == ["body", *where]
 
 
 def test_a_character_beyond_the_basic_plane_is_no_lone_surrogate() -> None:
@@ -360,7 +360,7 @@ def test_bad_parameters_are_named() -> None:
     [fault] = faults(get([("limit", "many")], refresh_token="t"))
     assert (fault["type"], fault["loc"]) == ("int_parsing", ["query", "limit"])
     [fault] = faults(get([("last", "a\0b")], refresh_token="t"))
-    assert (fault["type"], fault["loc"]) == ("value_invalid", ["query"])
+    assert (fault["type"], fault["loc"]) == ("value_invalid", ["query", "last"])
 
 
 def test_a_missing_header_is_named_as_the_client_spells_it() -> None:

@@ -3,7 +3,7 @@
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any
@@ -84,7 +84,7 @@ class Endpoint:
         result = self.view(**{name: value for name, value in given.items() if name in self._parameters})
         response = self._response(result)
         if (self.caller is not None or _JSON in response.headers) and not response.has("cache-control"):
-            response.headers.append(("cache-control", "no-store"))
+            response = replace(response, headers=[*response.headers, ("cache-control", "no-store")])
         _check(response)
         return response
 

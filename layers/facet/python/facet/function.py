@@ -1,7 +1,5 @@
 """A function: HTTP endpoints, a queue consumer, a schedule or a direct invocation behind one handler."""
 
-import json
-from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
@@ -16,13 +14,14 @@ from chalice.app import Request as ChaliceRequest
 from chalice.app import Response as ChaliceResponse
 from pydantic import BaseModel
 
-from facet import events, inputs, log, messages
+from facet import events, http, inputs, log, messages
 from facet.endpoint import Endpoint
-from facet.http import Event, Request, Response, match
+from facet.http import Event, Request, Response
 from facet.problems import MethodNotAllowed, NotFound, Problem
 from facet.settings import settings
 
 View = TypeVar("View", bound=Callable[..., Any])
+NextHandler = Callable[[ChaliceRequest], ChaliceResponse]
 
 _request: ContextVar[Request] = ContextVar("request")
 _current: ContextVar[ChaliceRequest | None] = ContextVar("current_request", default=None)
@@ -42,7 +41,7 @@ class Function(Chalice):
         self._consumer: Callable[[messages.Message], object] | None = None
         self._scheduled: Callable[[datetime], object] | None = None
         self._internal: Callable[[Mapping[str, Any]], Any] | None = None
-        self.register_middleware(_as_reply, "http")
+        self.register_middleware(self._as_reply, "http")
 
     # Chalice keeps the request on the app, where a second thread would overwrite it.
     @property
@@ -164,11 +163,26 @@ class Function(Chalice):
             finally:
                 _request.reset(token)
         except Problem as problem:
-            return problem.render(request, kept=any(endpoint.kept for endpoint in self.endpoints))
+            return self._render(problem, request)
+
+    def _render(self, problem: Problem, request: Request) -> Response:
+        """A problem of no endpoint in the form of the endpoints beside it."""
+        return problem.render(request, kept=any(endpoint.kept for endpoint in self.endpoints))
+
+    def _as_reply(self, request: ChaliceRequest, get_response: NextHandler) -> ChaliceResponse:
+        """A Chalice middleware, the outermost: answers of plain Chalice views and Chalice's own errors."""
+        response = get_response(request)
+        match response.body:
+            case {"Code": _, "Message": str(message)} if response.status_code >= HTTPStatus.BAD_REQUEST:
+                problem = Problem.of_status(response.status_code, message)
+                return _Reply.of(self._render(problem, _request.get()))
+        if isinstance(response, _Reply):
+            return response
+        return _Reply(response.body, response.headers, response.status_code)
 
     def _match(self, request: Request) -> tuple[str, str, dict[str, str]]:
         """The route of a request: Chalice's resource path, the method there and the decoded path parameters."""
-        paths = [(path, match(path, self._without_prefix(request.path))) for path in self.routes]
+        paths = [(path, http.match(path, self._without_prefix(request.path))) for path in self.routes]
         found = sorted(((len(named), path, named) for path, named in paths if named is not None), key=itemgetter(0))
         method = "GET" if request.method == "HEAD" else request.method
         for _, path, named in found:
@@ -202,21 +216,12 @@ class _Reply(ChaliceResponse):
         return super().to_dict(None)
 
 
-def _as_reply(request: ChaliceRequest, get_response: Callable[[ChaliceRequest], ChaliceResponse]) -> ChaliceResponse:
-    """A Chalice middleware: answers of plain Chalice views become replies too."""
-    response = get_response(request)
-    return response if isinstance(response, _Reply) else _Reply(response.body, response.headers, response.status_code)
-
-
 def _response(reply: Mapping[str, Any]) -> Response:
-    """The Response in the REST (1.0) answer Chalice gives. Raises Problem for an error of Chalice's own."""
-    body = b64decode(reply["body"]) if reply.get("isBase64Encoded") else reply["body"]
-    if reply["statusCode"] >= HTTPStatus.BAD_REQUEST and "Content-Type" not in reply["headers"]:
-        match json.loads(body):
-            case {"Code": _, "Message": str(message)}:
-                raise Problem.of_status(reply["statusCode"], message)
+    """The Response in the REST (1.0) answer Chalice gives."""
+    if reply.get("isBase64Encoded"):  # no _Reply: a middleware failed, which Chalice has logged
+        raise Problem()
     headers = list(reply["headers"].items())
     headers += [(name, value) for name, values in reply["multiValueHeaders"].items() for value in values]
     cookies = [value for name, value in headers if name.lower() == "set-cookie"]
     others = [(name, value) for name, value in headers if name.lower() != "set-cookie"]
-    return Response(reply["statusCode"], body, others, cookies)
+    return Response(reply["statusCode"], reply["body"], others, cookies)

@@ -66,8 +66,8 @@ def _json(request: Request) -> Any:
         raise _not_json("JSON decode error", error.pos) from None
     except UnicodeDecodeError as error:
         raise _not_json("JSON must be UTF-8", error.start) from None
-    except (ValueError, RecursionError):  # a repeated name, NaN, a number or a nesting beyond every limit
-        raise _not_json("JSON decode error") from None
+    except (ValueError, RecursionError):
+        raise _not_json("A number or the nesting is beyond every limit") from None
     if value is None:
         raise Invalid.missing("body")
     return value
@@ -76,12 +76,12 @@ def _json(request: Request) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = dict(pairs)
     if len(names) < len(pairs):
-        raise ValueError("a name is repeated")
+        raise _not_json("A name is repeated in an object")
     return names
 
 
 def _constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise _not_json(f"{name} is no JSON")
 
 
 def _not_json(message: str, *position: int) -> Invalid:
@@ -146,8 +146,8 @@ def _is_list(annotation: Any) -> bool:
 
 
 def _validated(model: type[Model], value: object, where: str) -> Model:
-    if fault := _unstorable(value):
-        raise Invalid([{"type": "value_invalid", "loc": [where], "msg": fault}])
+    if (found := _unstorable(value)) is not None:
+        raise Invalid([_fault({"type": "value_invalid", "loc": found[0], "msg": found[1]}, where)])
     try:
         return model.model_validate(value, from_attributes=True)
     except ValidationError as error:
@@ -160,26 +160,27 @@ def _fault(detail: Mapping[str, Any], where: str) -> Fault:
     return {"type": detail["type"], "loc": [where, *location], "msg": detail["msg"]}
 
 
-def _unstorable(value: object) -> str | None:
-    """Why a value cannot be stored or sent on, whatever its model says: Postgres and UTF-8 refuse it."""
-    waiting = [(value, 0)]
+def _unstorable(value: object) -> tuple[tuple[str | int, ...], str] | None:
+    """Where and why a value cannot be stored or sent on, whatever its model says: Postgres and UTF-8 refuse it."""
+    waiting: list[tuple[tuple[str | int, ...], object]] = [((), value)]
     while waiting:
-        item, depth = waiting.pop()
-        if depth > _MAX_DEPTH:
-            return f"Nesting is deeper than {_MAX_DEPTH} levels"
+        path, item = waiting.pop()
+        if len(path) > _MAX_DEPTH:
+            return path[:1], f"Nesting is deeper than {_MAX_DEPTH} levels"
         match item:
             case str() if "\0" in item:
-                return "NUL characters are not allowed"
+                return path, "NUL characters are not allowed"
             case str() if not _is_unicode(item):
-                return "Lone surrogates are not allowed"
+                return path, "Lone surrogates are not allowed"
             case float() if not isfinite(item):
-                return "Numbers must be finite"
+                return path, "Numbers must be finite"
             case dict():
-                waiting += [(part, depth + 1) for pair in item.items() for part in pair]
+                waiting += [(path, name) for name in item]
+                waiting += [((*path, name), part) for name, part in item.items()]
             case list():
-                waiting += [(part, depth + 1) for part in item]
+                waiting += [((*path, index), part) for index, part in enumerate(item)]
             case UploadedFile():
-                waiting.append((item.filename, depth))
+                waiting.append((path, item.filename))
     return None
 
 

@@ -14,18 +14,7 @@ from typing import Any
 from facet.settings import settings
 
 _SECRET_WORDS = frozenset(
-    {
-        "password",
-        "passwd",
-        "token",
-        "secret",
-        "authorization",
-        "signature",
-        "key",
-        "cookie",
-        "credential",
-        "credentials",
-    }
+    ["password", "passwd", "token", "secret", "authorization", "signature", "key", "cookie", "credential"]
 )
 _PUBLIC_KEYS = frozenset({"object_key", "routing_key"})
 _SECRETS_IN_TEXT = re.compile(
@@ -33,6 +22,8 @@ _SECRETS_IN_TEXT = re.compile(
     r"|(?<=[?&])X-Amz-[\w-]+=[^&\s\"']+"  # a presigned URL's rights
     r"|(?<=Bearer )\S+"
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"  # user:password@ of an address
+    r"|\$(?:argon2\w*|2[aby])\$[^\s'\")]+"  # a password hash
+    r"|(?<=DETAIL:  )[^\n]+"  # what Postgres quotes of a row it refuses
     r"|(?<=input_value=).*?(?=, input_type=)",  # what pydantic quotes of an invalid value
     re.IGNORECASE | re.DOTALL,
 )

@@ -144,14 +144,14 @@ def _parameter(name: str, where: str, required: bool, schema: Schema) -> Schema:
 
 
 def _operation(endpoint: Endpoint, models: _Models) -> Schema:
-    summary, _, description = inspect.cleandoc(_text(endpoint)).partition("\n")
+    summary, description = _texts(endpoint)
     operation: Schema = {
-        "summary": summary.strip().rstrip("."),
+        "summary": summary.rstrip("."),
         "tags": list(endpoint.tags) or [_first_literal(endpoint.path)],
         "responses": _responses(endpoint, models),
     }
-    if description.strip():
-        operation["description"] = description.strip()
+    if description:
+        operation["description"] = description
     parameters = [*_path_parameters(endpoint), *models.parameters(endpoint.query, "query")]
     parameters += models.parameters(endpoint.headers, "header")
     if parameters:
@@ -163,12 +163,13 @@ def _operation(endpoint: Endpoint, models: _Models) -> Schema:
     return operation
 
 
-def _text(endpoint: Endpoint) -> str:
-    """The summary, the view's docstring, or what a handler's first line says after its method and path."""
-    module = sys.modules[endpoint.view.__module__].__doc__ or ""
-    return (
-        endpoint.summary or endpoint.view.__doc__ or module.partition("\n")[0].partition(": ")[2] or endpoint.function
-    )
+def _texts(endpoint: Endpoint) -> tuple[str, str]:
+    """Summary and description: as declared, else the first line of the view's docstring, and the rest of it."""
+    text = inspect.getdoc(endpoint.view) or ""
+    if endpoint.summary is not None:
+        return endpoint.summary, text
+    first, _, rest = text.partition("\n")
+    return first or endpoint.function.replace("_", " ").capitalize(), rest.strip()
 
 
 def _first_literal(path: str) -> str:

@@ -46,6 +46,8 @@ class Problem(Exception):
     @classmethod
     def of_status(cls, status: int, detail: str) -> "Problem":
         """A Problem named after its status, for errors Chalice raises by itself."""
+        if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            return cls()
         problem, phrase = cls(detail), HTTPStatus(status)
         problem.status, problem.code, problem.title = status, phrase.name, phrase.phrase
         return problem
