@@ -1,9 +1,11 @@
 """The `facet` command line: its verbs, their options and what they print."""
 
+import asyncio
 import functools
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,22 +13,22 @@ from typing import Any, TypeVar
 import click
 
 from local import project
-from local.control import Client, NotRunning, Refused
-from local.state import State, StateInUse
+from local.control import Client, NotRunning
+from local.state import State
 
 View = TypeVar("View", bound=Callable[..., Any])
 PARTS = ("services", "migrate", "functions", "triggers", "agent")
 
 
 def reported(view: View) -> View:
-    """Turns the failures a user can meet into one message on standard error, or a traceback with FACET_DEBUG=1."""
+    """Turns our own exceptions into one message on standard error; FACET_DEBUG=1 leaves the traceback."""
 
     @functools.wraps(view)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return view(*args, **kwargs)
-        except (project.ProjectNotFound, NotRunning, Refused, StateInUse) as exc:
-            if os.environ.get("FACET_DEBUG"):
+        except Exception as exc:
+            if not type(exc).__module__.startswith("local.") or os.environ.get("FACET_DEBUG"):
                 raise
             raise click.ClickException(str(exc)) from exc
 
@@ -65,15 +67,23 @@ def up(detach: bool, only: Sequence[str], no_agent: bool, limits: str, template:
     facet up --detach             in the background; `facet down` ends it
     facet up --only services      PostgreSQL, RabbitMQ and the object store alone
     """
+    found = project.find(template)
+    if detach:
+        from local import background
+
+        flags = [flag for part in only for flag in ("--only", part)] + ["--limits", limits]
+        background.start(found, flags + ["--no-agent"] * no_agent, click.echo)
+        return
     from local import up as stack
 
-    found = project.find(template)
     parts = frozenset(only or PARTS) - ({"agent"} if no_agent else set())
-    options = stack.Options(parts=parts, limits=limits)
-    if detach:
-        stack.detach(found, options, click.echo)
-    else:
-        sys.exit(stack.run(found, options, click.echo))
+    options = stack.Options(parts=parts, limits=limits, once=parts == {"migrate"})
+    asyncio.run(stack.serve(found, options, _line))
+
+
+def _line(text: str, err: bool = False) -> None:
+    """One plain line with the time, seen at once also through a pipe."""
+    click.echo(f"{time.strftime('%H:%M:%S')}  {text}", err=err)
 
 
 @main.command()
@@ -81,9 +91,9 @@ def up(detach: bool, only: Sequence[str], no_agent: bool, limits: str, template:
 @reported
 def down(template: Path | None) -> None:
     """Stop everything that `facet up` started."""
-    from local import up as stack
+    from local import background
 
-    stopped = stack.stop(State.open(project.find(template).root))
+    stopped = background.stop(State.open(project.find(template).root), click.echo)
     click.echo("Facet is down." if stopped else "Facet was not running.")
 
 
@@ -125,12 +135,12 @@ def _print_status(answer: dict[str, Any]) -> None:
 @reported
 def reset(yes: bool, template: Path | None) -> None:
     """Erase all local data: users, tasks, photos, avatars, messages, logs."""
-    from local import up as stack
+    from local import background
 
     state = State.open(project.find(template).root)
     if not yes:
         click.confirm(f"Erase all data in {state.root}?", abort=True)
-    stack.erase(state)
+    background.erase(state, click.echo)
     click.echo("All local data is gone. `facet up` starts afresh.")
 
 
@@ -308,14 +318,14 @@ def logs(name: str | None, follow: bool, lines: int, template: Path | None) -> N
 @reported
 def migrate(revision: str) -> None:
     """Bring schema, buckets, queues and policies up to date; safe to run twice."""
-    from local import up as stack
-
-    found = project.find()
     try:
         answer = _operate("migrate", {"revision": revision})
     except NotRunning:
-        click.echo("Facet is not running: starting its services for the migration.")
-        answer = stack.migrate_alone(found, revision, click.echo)
+        from local import up as stack
+
+        click.echo("Facet is not running: starting its services for the migration.", err=True)
+        options = stack.Options(parts=frozenset({"services", "migrate"}), once=True, revision=revision)
+        answer = asyncio.run(stack.serve(project.find(), options, lambda line: _line(line, err=True)))
     click.echo(json.dumps(answer, indent=2))
 
 

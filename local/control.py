@@ -1,6 +1,5 @@
 """The command line's way into a running `facet up`: a Unix socket that only its user can open."""
 
-import asyncio
 import contextlib
 import hashlib
 import json
@@ -12,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
+
+from local import listen
 
 SOCKET_PATH_LIMIT = 100  # the kernel takes 107 bytes
 Answer = Callable[[Mapping[str, Any]], Awaitable[object]]
@@ -65,25 +65,12 @@ async def serve(run: Path, verbs: Mapping[str, Answer]) -> AsyncIterator[None]:
         listener.bind(str(path))
     finally:
         os.umask(previous)
-    server = QuietServer(
-        uvicorn.Config(_app(verbs), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
-    )
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    listener.listen()
     try:
-        yield
+        async with listen.serving(_app(verbs), [listener]):
+            yield
     finally:
-        server.should_exit = True
-        await serving
         path.unlink(missing_ok=True)
-
-
-class QuietServer(uvicorn.Server):
-    """uvicorn without its own signal handlers: Ctrl-C belongs to `facet up`, which runs several servers."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        """Leaves the process's signal handlers alone."""
-        yield
 
 
 def _app(verbs: Mapping[str, Answer]) -> Any:

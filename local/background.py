@@ -1,0 +1,116 @@
+"""A `facet up` in the background: started, stopped, and its data erased, by commands that do not run it themselves."""
+
+import asyncio
+import contextlib
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from local.control import Client, NotRunning
+from local.project import Project
+from local.services.process import ServiceFailed, last_lines
+from local.services.supervisor import Supervisor
+from local.state import State
+
+START_SECONDS = 300.0
+STOP_SECONDS = 30.0
+POLL_SECONDS = 0.1
+ERASED = ("data", "logs", "ports.json")
+Report = Callable[[str], None]
+
+
+class StartFailed(Exception):
+    """The stack in the background did not become ready; the text says what it printed last."""
+
+
+class StopFailed(Exception):
+    """The stack is still there; the text says what to do."""
+
+
+def start(project: Project, arguments: list[str], report: Report) -> None:
+    """Runs `facet up` in a session of its own and returns when it is ready. Raises StartFailed."""
+    state = State.open(project.root)
+    log = state.log("up")
+    seen = log.stat().st_size if log.exists() else 0
+    command = [sys.executable, "-m", "local", "up", "--template", str(project.template), *arguments]
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            command,
+            cwd=Path(__file__).resolve().parents[1],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        seen = _echo(log, seen, report)
+        if child.poll() is not None:
+            _echo(log, seen, report)
+            raise StartFailed(f"It ended with exit code {child.returncode}. All it printed is in {log}.")
+        with contextlib.suppress(NotRunning):
+            if Client(state.run).call("status")["ready"]:
+                _echo(log, seen, report)
+                return
+        if time.monotonic() > deadline:
+            child.terminate()
+            raise StartFailed(f"It was not ready after {START_SECONDS:.0f} s:\n{last_lines(log)}")
+        time.sleep(POLL_SECONDS)
+
+
+def _echo(log: Path, start: int, report: Report) -> int:
+    """Reports the whole lines written since `start`; where the next ones begin."""
+    with log.open("rb") as file:
+        file.seek(start)
+        whole, newline, _ = file.read().rpartition(b"\n")
+    for line in whole.decode(errors="replace").splitlines():
+        report(line)
+    return start + len(whole) + len(newline)
+
+
+def stop(state: State, report: Report) -> bool:
+    """Stops the stack and waits until it has gone; False when none ran. Raises StopFailed.
+
+    What a killed one left behind is ended too.
+    """
+    running = True
+    try:
+        Client(state.run).call("stop")
+    except NotRunning:
+        running = False
+    deadline = time.monotonic() + STOP_SECONDS
+    while True:
+        try:
+            asyncio.run(_alone(state, report, lambda: None))
+            return running
+        except ServiceFailed as exc:
+            if time.monotonic() > deadline:
+                text = f"It is still stopping after {STOP_SECONDS:.0f} s; {state.log('up')} tells why."
+                raise StopFailed(text) from exc
+        time.sleep(POLL_SECONDS)
+
+
+def erase(state: State, report: Report) -> None:
+    """Removes all data, logs and remembered ports; the unpacked servers stay. Raises ServiceFailed while it runs."""
+    asyncio.run(_alone(state, report, lambda: _remove(state.root / name for name in ERASED)))
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+async def _alone(state: State, report: Report, act: Callable[[], None]) -> None:
+    """Acts while nobody else runs on this state, after what a killed run left has been ended. Raises ServiceFailed."""
+    supervisor = Supervisor(report, run=state.run)
+    await supervisor.take_over()
+    try:
+        act()
+    finally:
+        await supervisor.stop()

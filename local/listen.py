@@ -1,0 +1,77 @@
+"""Sockets and the HTTP server on them: the usual port where it is free, a remembered one otherwise."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import uvicorn
+
+from local.state import State
+
+DEFAULT_PORT = 8080
+LOOPBACK = "127.0.0.1"
+
+
+def sockets(state: State, host: str, wanted: int | None, report: Callable[[str], None]) -> list[socket.socket]:
+    """Listening sockets on one port: `wanted`, else 8080, else a free one that is kept for the next start."""
+    port = wanted or DEFAULT_PORT
+    try:
+        first = _bound(host, port)
+    except OSError as taken:
+        other = state.port("gateway")
+        report(f"gateway: port {port} cannot be had ({taken.strerror}); using {other}")
+        first = _bound(host, other)
+    found = [first]
+    if host == LOOPBACK:  # `localhost` is both addresses, and clients try ::1 first
+        with contextlib.suppress(OSError):
+            found.append(_bound("::1", first.getsockname()[1]))
+    return found
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind((host, port))
+        listener.listen(512)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+@contextlib.asynccontextmanager
+async def serving(app: Any, sockets: list[socket.socket]) -> AsyncIterator[None]:
+    """Serves an ASGI application on these sockets while the block runs; open requests get a second to end."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=sockets))
+    while not server.started and not task.done():
+        await asyncio.sleep(0.005)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers of its own: Ctrl-C belongs to `facet up`, which runs several servers."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves the process's signal handlers alone."""
+        yield

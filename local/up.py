@@ -1,0 +1,237 @@
+"""`facet up`: brings services, functions, triggers and the agent to life, and takes them down again."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from local import control, environment, listen, manifest
+from local.gateway import RequestLine, create_app
+from local.invoker import Invoker, UnknownFunction
+from local.launcher import LaunchFailed
+from local.pool import Refused
+from local.project import Project
+from local.services import agent
+from local.services.stack import start_services
+from local.services.supervisor import Status, Supervisor
+from local.state import State
+from local.template import Template, load
+
+PARTS = ("services", "migrate", "functions", "triggers", "agent")
+FASTEST_SCHEDULE_SECONDS = 5.0
+Report = Callable[[str], None]
+
+
+class UpFailed(Exception):
+    """The stack cannot come up; the text names the cause and the next command."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `facet up` was asked for. `once` ends as soon as all is ready; `revision` is where migrations go."""
+
+    parts: frozenset[str] = frozenset(PARTS)
+    limits: str = "local"
+    once: bool = False
+    revision: str = "head"
+
+
+@dataclass
+class Stack:
+    """What one `facet up` runs, and what `facet status` tells of it."""
+
+    project: Project
+    state: State
+    options: Options
+    report: Report
+    supervisor: Supervisor = field(init=False)
+    settings: dict[str, str] = field(default_factory=dict)
+    template: Template | None = None
+    invoker: Invoker | None = None
+    gateway: str | None = None
+    migrated: Any = None
+    ready: bool = False
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.supervisor = Supervisor(self.report, run=self.state.run)
+
+    async def run(self) -> None:
+        """Runs until `stopping` is set.
+
+        Raises UpFailed, ServiceFailed, LaunchFailed, TemplateError and EnvironmentUnreadable.
+        """
+        verbs = {"status": self._status, "invoke": self._invoke, "stop": self._stop}
+        async with contextlib.AsyncExitStack() as running:
+            running.push_async_callback(self.supervisor.stop)
+            await self.supervisor.take_over()
+            await running.enter_async_context(control.serve(self.state.run, verbs))
+            starting = asyncio.create_task(self._start(running))
+            stopping = asyncio.create_task(self.stopping.wait())
+            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                await starting
+                self.ready = True
+                self._announce()
+                if not self.options.once:
+                    await stopping
+                self.ready = False
+            stopping.cancel()
+            starting.cancel()
+            await asyncio.wait({starting})
+            self.report("stopping")
+
+    async def _start(self, running: contextlib.AsyncExitStack) -> None:
+        parts = self.options.parts
+        self.settings = settings(self.project, self.report)
+        if "services" in parts:
+            self.settings |= await start_services(self.state, self.settings, self.supervisor, self.report)
+        self.template = load(self.project.template, self.settings)
+        for warning in self.template.warnings:
+            self.report(f"template: {warning}")
+        if parts & {"migrate", "functions", "triggers"}:
+            self.invoker = await self._start_invoker(running, self.template)
+            if "migrate" in parts and "migrate" in self.template.functions:
+                await self._migrate(self.invoker)
+        if "agent" in parts:
+            agent_start = asyncio.create_task(self._start_agent())
+        if self.invoker and "triggers" in parts:
+            await self._start_triggers(running, self.template, self.invoker)
+        if self.invoker and "functions" in parts:
+            self.gateway = await running.enter_async_context(self._serve(self.template, self.invoker))
+        if "agent" in parts:
+            await agent_start
+
+    async def _start_invoker(self, running: contextlib.AsyncExitStack, template: Template) -> Invoker:
+        if template.missing:
+            raise UpFailed(f"These settings have no value: {', '.join(template.missing)}. Put them into .env.")
+        invoker = Invoker(
+            template,
+            logs=self.state.log("functions").with_suffix(""),
+            limits="lambda" if self.options.limits == "lambda" else "local",
+            report=self.report,
+        )
+        running.push_async_callback(invoker.stop, grace=2.0)
+        await invoker.start()
+        self.report(f"functions: {len(template.functions)} of {template.path.name}")
+        return invoker
+
+    async def _migrate(self, invoker: Invoker) -> None:
+        answer = await invoker.invoke("migrate", {"revision": self.options.revision})
+        self.migrated = json.loads(answer.payload)
+        if answer.function_error:
+            raise UpFailed(f"The migration failed: {self.migrated['errorMessage']}\nMore of it: facet logs migrate")
+        self.report(f"migrate: schema {self.migrated['schema']}, queues {', '.join(self.migrated['queues'])}")
+
+    async def _start_agent(self) -> None:
+        if not agent.installed():
+            self.report("agent: its packages are not installed here, so tasks stay PENDING (`make up` installs them)")
+            return
+        await self.supervisor.start(agent.program(self.state, self.settings))
+        self.report("agent: ready")
+
+    async def _start_triggers(
+        self, running: contextlib.AsyncExitStack, template: Template, invoker: Invoker
+    ) -> None: ...
+
+    @contextlib.asynccontextmanager
+    async def _serve(self, template: Template, invoker: Invoker) -> AsyncIterator[str]:
+        """The gateway while the block runs; its URL."""
+        host = self.settings.get("APP_HOST", listen.LOOPBACK)
+        wanted = self.settings.get("APP_PORT")
+        sockets = listen.sockets(self.state, host, int(wanted) if wanted else None, self.report)
+        hosts = [name.strip() for name in self.settings.get("APP_ALLOWED_HOSTS", "").split(",")]
+        app = create_app(template, invoker, hosts=filter(None, hosts), on_request=self._answered)
+        async with listen.serving(app, sockets):
+            yield f"http://localhost:{sockets[0].getsockname()[1]}"
+
+    def _answered(self, line: RequestLine) -> None:
+        cold = ", cold" if line.cold else ""
+        function = line.function or "gateway"
+        self.report(f"{line.method} {line.path} {line.status} {function} {line.duration_ms:.0f} ms{cold}")
+
+    def _announce(self) -> None:
+        status = self._described()
+        for name in ("api", "docs"):
+            if name in status:
+                self.report(f"{name}: {status[name]}")
+        self.report("ready")
+
+    # ---- what the command line asks ---------------------------------------------------------------------------
+
+    async def _status(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        return self._described()
+
+    async def _stop(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        self.stopping.set()
+        return {"pid": os.getpid()}
+
+    async def _invoke(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        if self.invoker is None:
+            raise control.Refused("Functions are not running yet, or not in this `facet up`. See `facet status`.")
+        try:
+            invocation = await self.invoker.invoke(arguments["name"], arguments["event"])
+        except (UnknownFunction, LaunchFailed, Refused) as exc:
+            raise control.Refused(str(exc)) from exc
+        return {
+            "request_id": invocation.request_id,
+            "payload": invocation.payload.decode(),
+            "function_error": invocation.function_error,
+            "log": invocation.log,
+        }
+
+    def _described(self) -> dict[str, Any]:
+        programs = self.supervisor.status()
+        described: dict[str, Any] = {
+            "ready": self.ready and all(program.state == "running" for program in programs),
+            "running": True,
+            "pid": os.getpid(),
+            "state": str(self.state.root),
+            "services": {program.name: self._service(program) for program in programs},
+            "functions": {},
+        }
+        if self.template and self.gateway:
+            prefix = self.settings.get("PATH_PREFIX", environment.DEFAULTS["PATH_PREFIX"])
+            prefixed = any(route.path.startswith(prefix) for route in self.template.routes)
+            described["gateway"] = self.gateway
+            described["api"] = self.gateway + (prefix if prefixed else "")
+            if any(route.path == "/docs" for route in self.template.routes):
+                described["docs"] = f"{self.gateway}/docs"
+            rows = [manifest.row(spec, self.gateway) for spec in self.template.functions.values()]
+            described["functions"] = {row["name"]: row for row in rows}
+        return described
+
+    def _service(self, program: Status) -> dict[str, Any]:
+        known = {"state": program.state, "pid": program.pid, "restarts": program.restarts}
+        address = {
+            "postgres": {"host": "POSTGRES_HOST", "port": "POSTGRES_PORT", "database": "POSTGRES_DB"},
+            "rabbitmq": {"host": "RABBITMQ_HOST", "port": "RABBITMQ_PORT", "vhost": "RABBITMQ_VHOST"},
+            "objects": {"url": "MINIO_HOST"},
+        }.get(program.name, {})
+        found = {key: self.settings.get(name) for key, name in address.items()}
+        return known | {key: int(value) if key == "port" and value else value for key, value in found.items()}
+
+
+def settings(project: Project, report: Report) -> dict[str, str]:
+    """`.env`, written first where there is none and the environment has no secrets either, overruled by the latter.
+
+    Raises EnvironmentUnreadable.
+    """
+    given = {setting.name: os.environ[setting.name] for setting in environment.SETTINGS if os.environ.get(setting.name)}
+    if "SECRET_KEY" not in given and not environment.path(project.root).exists():
+        report(f"settings: wrote {environment.create(project.root)} with fresh secrets")
+    return {**environment.load(project.root), **given}
+
+
+async def serve(project: Project, options: Options, report: Report) -> Any:
+    """Runs a stack until a signal or `facet down`; the migration's result. Raises what Stack.run raises."""
+    stack = Stack(project, State.open(project.root), options, report)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stack.stopping.set)
+    await stack.run()
+    return stack.migrated
