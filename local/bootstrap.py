@@ -1,0 +1,170 @@
+"""The program inside a sandbox: import one handler, then serve one event at a time until the invoker is gone."""
+
+import contextlib
+import fcntl
+import io
+import itertools
+import json
+import os
+import resource
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from local.context import Context, RequestIds, set_up_logging
+from local.frames import BEGUN, ERROR, FAILED, READY, RESULT, Wire
+from local.handler import Fault, Handler, load_handler
+from local.orphan import end_with_parent
+
+_HIGH_DESCRIPTOR = 200  # out of the way of handlers that close the first few
+_HERE = str(Path(__file__).parent)
+_MESSAGE_LIMIT = 64 * 1024
+
+
+def serve(channel: int) -> None:
+    """Serve the invoker on this socket. Never returns."""
+    status, wire = 1, Wire(_moved(channel))  # open to the very end: the invoker takes its closing for a crash
+    try:
+        status = _serve(wire)
+    except SystemExit as exc:
+        status = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def _serve(wire: Wire) -> int:
+    start = wire.receive()
+    if start is None:
+        return 0
+    init = start.header
+    _enter(init)
+    try:
+        handler = load_handler(init["handler"], init["module"], Path(init["code"]))
+    except Exception as exc:  # whatever a handler's import raises is the function's own error
+        wire.send(FAILED, {}, _encoded(_failure(exc, "")))
+        return 1
+    wire.send(READY, {})
+    process = os.getpid()
+    while (frame := wire.receive()) is not None:
+        wire.send(BEGUN, {})
+        kind, body = _handle(handler, frame.header, frame.body, init)
+        if os.getpid() != process:  # the handler forked and its child came back here
+            return 0
+        wire.send(kind, {"max_memory_kb": _peak_kb()}, body)
+    return 0
+
+
+def _enter(init: Mapping[str, Any]) -> None:
+    """Become the function's environment: its variables, paths, folder and streams, and nothing of the parent's."""
+    os.environ.clear()
+    os.environ.update(init["environment"])
+    time.tzset()
+    os.chdir(init["code"])
+    own = str(Path(__file__).resolve().parents[1])
+    sys.path[:] = [init["code"], *init["layers"], *(path for path in sys.path if path not in ("", own))]
+    for name in [name for name in sys.modules if name == "local" or name.startswith("local.")]:
+        del sys.modules[name]
+    sys.stdout, sys.stderr = _stream(1), _stream(2)
+    sys.argv = [init["handler"]]
+    set_up_logging()
+
+
+def _stream(descriptor: int) -> io.TextIOWrapper:
+    """Unbuffered, so that nothing is lost when a handler ends its process."""
+    raw: Any = io.FileIO(descriptor, "wb", closefd=False)
+    return io.TextIOWrapper(raw, "utf-8", errors="backslashreplace", write_through=True)
+
+
+def _handle(handler: Handler, header: Mapping[str, Any], event: bytes, init: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    request_id = RequestIds.current = header["request_id"]
+    os.environ["_X_AMZN_TRACE_ID"] = header["trace"]
+    try:
+        result = _marshalled(handler(_event(event), Context(request_id, header["deadline_ms"], init["arn"])))
+    except Exception as exc:  # a handler may raise anything: it becomes the invocation's error
+        return ERROR, _encoded(_failure(exc, request_id))
+    if len(result) > init["response_limit"]:
+        return ERROR, _encoded(_too_large(init["response_limit"]))
+    return RESULT, result
+
+
+def _event(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError as exc:
+        raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {exc}") from exc
+
+
+def _marshalled(result: Any) -> bytes:
+    if isinstance(result, bytes):
+        return result
+    try:
+        return json.dumps(result, default=_number, allow_nan=False, ensure_ascii=False).encode()
+    except Exception as exc:  # also what an object's own methods raise while it is encoded
+        raise Fault("Runtime.MarshalError", f"Unable to marshal response: {exc}") from exc
+
+
+def _number(value: Any) -> int | float:
+    if not isinstance(value, Decimal):
+        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+    return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
+
+
+def _failure(exc: Exception, request_id: str) -> dict[str, Any]:
+    """Lambda's error object; also printed, so that the log has it."""
+    if isinstance(exc, Fault):
+        kind, message, trace = exc.kind, exc.message, exc.trace
+    else:
+        frames = list(itertools.dropwhile(_is_ours, traceback.extract_tb(exc.__traceback__)))
+        kind, message, trace = type(exc).__name__, _text(exc), traceback.format_list(frames)
+    lines = [f"[ERROR] {kind}: {message}", *(["Traceback (most recent call last):"] if trace else []), *trace]
+    with contextlib.suppress(OSError, ValueError):  # the handler may have closed its streams
+        print("\n".join(line.rstrip("\n") for line in lines))
+    return {"errorMessage": message, "errorType": kind, "requestId": request_id, "stackTrace": trace}
+
+
+def _is_ours(frame: traceback.FrameSummary) -> bool:
+    return frame.filename.startswith((_HERE, "<frozen importlib"))
+
+
+def _text(exc: Exception) -> str:
+    try:
+        return str(exc)[:_MESSAGE_LIMIT]
+    except Exception:  # an exception's own __str__ may be broken too
+        return ""
+
+
+def _too_large(limit: int) -> dict[str, Any]:
+    message = f"Response payload size exceeded maximum allowed payload size ({limit} bytes)."
+    return {"errorType": "Function.ResponseSizeTooLarge", "errorMessage": message}
+
+
+def _encoded(error: Mapping[str, Any]) -> bytes:
+    return json.dumps(error).encode()
+
+
+def _peak_kb() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // 1024 if sys.platform == "darwin" else peak
+
+
+def _moved(channel: int) -> socket.socket:
+    high = fcntl.fcntl(channel, fcntl.F_DUPFD_CLOEXEC, _HIGH_DESCRIPTOR)
+    os.close(channel)
+    return socket.socket(fileno=high)
+
+
+def main() -> None:
+    """`python -m local.bootstrap CHANNEL PARENT`: a sandbox in a fresh interpreter."""
+    end_with_parent(int(sys.argv[2]))
+    serve(int(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    main()

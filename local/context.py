@@ -1,0 +1,53 @@
+"""The second argument of a handler, and the logging a Lambda environment sets up before any handler runs."""
+
+import logging
+import os
+import sys
+import time
+from typing import Any
+
+
+class Context:
+    """Invocation facts, under the names of AWS's runtime."""
+
+    client_context: Any = None
+    identity: Any = None
+    tenant_id: Any = None
+
+    def __init__(self, request_id: str, deadline_ms: int, arn: str) -> None:
+        self.aws_request_id = request_id
+        self.invoked_function_arn = arn
+        self.function_name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
+        self.function_version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION")
+        self.memory_limit_in_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+        self.log_group_name = os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
+        self.log_stream_name = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
+        self._deadline_ms = deadline_ms
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, self._deadline_ms - int(time.time() * 1000))
+
+    def log(self, message: object) -> None:
+        sys.stdout.write(str(message))
+
+
+class RequestIds(logging.Filter):
+    """Gives every log record the id of the invocation it belongs to."""
+
+    current = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.aws_request_id = RequestIds.current
+        return True
+
+
+def set_up_logging() -> None:
+    """Lambda's handler on the root logger: level, time and request id between tabs."""
+    handler = logging.StreamHandler(sys.stdout)
+    formatter = logging.Formatter(
+        "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s", "%Y-%m-%dT%H:%M:%S"
+    )
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    handler.addFilter(RequestIds())
+    logging.getLogger().addHandler(handler)

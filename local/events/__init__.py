@@ -1,0 +1,19 @@
+"""The events functions receive and the responses they give, as pure mappings."""
+
+from local.events.http import HttpRequest, alb_event, http_event, rest_event
+from local.events.response import HttpResponse, MalformedResponse, decode_response
+from local.events.rmq import RmqMessage, rmq_event
+from local.events.schedule import schedule_event
+
+__all__ = [
+    "HttpRequest",
+    "HttpResponse",
+    "MalformedResponse",
+    "RmqMessage",
+    "alb_event",
+    "decode_response",
+    "http_event",
+    "rest_event",
+    "rmq_event",
+    "schedule_event",
+]

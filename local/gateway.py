@@ -1,0 +1,282 @@
+"""HTTP in front of the functions: one API, a URL for each function, and what AWS answers when a function cannot.
+
+An ASGI application without sockets. A function's own address is `http://create-task.localhost:PORT/` and, for clients
+that do not resolve such names, `http://localhost:PORT/fn/create_task/`.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from local import cors, faults
+from local.events import HttpResponse, MalformedResponse, decode_response, http_event, rest_event
+from local.incoming import BodyTooLarge, Disconnected, Incoming, Receive, Scope, Send
+from local.invoker import EventTooLarge, Invocation, Limits, new_trace
+from local.launcher import LaunchFailed
+from local.pool import Refused, Throttled
+from local.routes import Match, RouteTable
+from local.spec import Cors, FunctionSpec, Route
+from local.template import Template
+
+HEADER_LIMIT = 32 * 1024
+_LINGER_SECONDS = 2.0
+_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+# Errors of a deployment rather than of a request: their text tells the developer what to mend.
+_DEPLOYMENT_ERRORS = ("Runtime.ImportModuleError", "Runtime.UserCodeSyntaxError", "Runtime.HandlerNotFound")
+
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Invokes(Protocol):
+    """What the gateway needs of an invoker."""
+
+    limits: Limits
+
+    async def invoke(
+        self, name: str, event: Mapping[str, Any] | bytes, *, request_id: str | None = None, trace: str | None = None
+    ) -> Invocation:
+        raise NotImplementedError
+
+    def sandboxes(self) -> dict[str, dict[str, int]]:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class RequestLine:
+    """What there is to say of one request on one line."""
+
+    method: str
+    path: str
+    status: int
+    duration_ms: float
+    function: str | None
+    request_id: str
+    cold: bool = False
+
+
+@dataclass(frozen=True)
+class _Target:
+    """The function that a request is for: through a route, or (None) through its own URL."""
+
+    function: str
+    path: str
+    cors: Cors | None
+    route: Route | None = None
+    parameters: Mapping[str, str] | None = None
+
+
+class _Answered(Exception):
+    """The gateway's own answer, in place of a function's."""
+
+    def __init__(self, response: HttpResponse) -> None:
+        self.response = response
+        super().__init__(response.status)
+
+
+def create_app(
+    template: Template,
+    invoker: Invokes,
+    *,
+    hosts: Iterable[str] = (),
+    on_request: Callable[[RequestLine], None] | None = None,
+    too_large_hint: str = "",
+) -> Application:
+    """The gateway. `hosts` are names it answers to besides localhost and *.localhost.
+
+    `too_large_hint` is what a 413 adds for its reader: the way that takes bigger bodies.
+    """
+    return _Gateway(template, invoker, frozenset(map(str.lower, hosts)) | _LOCAL_NAMES, on_request, too_large_hint)
+
+
+class _Gateway:
+    def __init__(
+        self,
+        template: Template,
+        invoker: Invokes,
+        hosts: frozenset[str],
+        on_request: Callable[[RequestLine], None] | None,
+        too_large_hint: str,
+    ) -> None:
+        self._template, self._invoker, self._hosts = template, invoker, hosts
+        self._routes = RouteTable(template.routes)
+        self._by_host = {spec.host: spec for spec in template.functions.values()}
+        self._on_request, self._too_large_hint = on_request, too_large_hint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._serve(Incoming(scope, receive), send)
+        elif scope["type"] == "lifespan":
+            while (await receive())["type"] != "lifespan.shutdown":
+                await send({"type": "lifespan.startup.complete"})
+            await send({"type": "lifespan.shutdown.complete"})
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _serve(self, incoming: Incoming, send: Send) -> None:
+        started, request_id = time.perf_counter(), str(uuid.uuid4())
+        target: _Target | None = None
+        invocation: Invocation | None = None
+        try:
+            target = self._target(incoming)
+            invocation = await self._invoke(incoming, target, request_id)
+            response = _decoded(invocation, target)
+        except _Answered as answer:
+            response = answer.response
+        except Disconnected:
+            return
+        if target:
+            response = cors.with_origin(response, target.cors, incoming.headers.get("origin", ""))
+        if not any(name == "x-request-id" for name, _ in response.headers):
+            response = replace(response, headers=(*response.headers, ("x-request-id", request_id)))
+        await _send(incoming, response, send)
+        if self._on_request:
+            duration_ms = (time.perf_counter() - started) * 1000
+            cold = bool(invocation and invocation.report.init_ms is not None)
+            function = target.function if target else None
+            line = RequestLine(incoming.method, incoming.path, response.status, duration_ms, function, request_id, cold)
+            self._on_request(line)
+
+    def _target(self, incoming: Incoming) -> _Target:
+        """Whom the request is for. Raises _Answered: refusals, preflights and the manifest are the gateway's own."""
+        host = incoming.host
+        if host is None:
+            raise _problem(400, "Bad Request", "The request needs exactly one Host header.", "HOST_INVALID")
+        if sum(len(name) + len(value) for name, value in incoming.header_list) > HEADER_LIMIT:
+            detail = f"The headers are longer than {HEADER_LIMIT} bytes."
+            raise _problem(431, "Request Header Fields Too Large", detail, "HEADERS_TOO_LARGE")
+        label, _, domain = host.rpartition(".")
+        if domain == "localhost" and label and host not in self._hosts:
+            return self._url(incoming, self._by_host.get(label), label, incoming.path)
+        if host not in self._hosts:
+            detail = f"Host {host[:100]!r} is not served here; it is served at localhost and at the names in APP_HOST."
+            raise _problem(421, "Misdirected Request", detail, "HOST_UNKNOWN")
+        if incoming.path.startswith("/fn/"):
+            name, slash, rest = incoming.path.removeprefix("/fn/").partition("/")
+            return self._url(incoming, self._template.functions.get(name), name, slash + rest or "/")
+        if incoming.path == "/_local/functions" and incoming.is_local:
+            raise _Answered(_json_response(200, {"functions": list(map(self._described, self._specs()))}))
+        return self._routed(incoming)
+
+    def _url(self, incoming: Incoming, spec: FunctionSpec | None, name: str, path: str) -> _Target:
+        if spec is None or spec.url is None:
+            known = ", ".join(spec.name for spec in self._specs() if spec.url)
+            detail = f"There is no function URL {name[:100]}; functions with a URL: {known}."
+            raise _problem(404, "Not Found", detail, "FUNCTION_NOT_FOUND")
+        if spec.url.cors and cors.is_preflight(incoming.method, incoming.headers):
+            raise _Answered(cors.preflight(spec.url.cors, incoming.headers))
+        if spec.url.auth_type != "NONE":
+            detail = (
+                f"The URL of {spec.name} takes requests signed for AWS_IAM only, and signatures are not checked here."
+            )
+            raise _problem(403, "Forbidden", detail, "SIGNATURE_REQUIRED")
+        return _Target(spec.name, path, spec.url.cors)
+
+    def _routed(self, incoming: Incoming) -> _Target:
+        match = self._routes.match(incoming.method, incoming.path)
+        if match is None:
+            raise _problem(404, "Not Found", "Not Found", "NOT_FOUND")
+        if match.route:
+            return _Target(match.route.function, incoming.path, match.cors, match.route, match.parameters)
+        if incoming.method == "OPTIONS" and match.cors:
+            raise _Answered(cors.preflight(match.cors, incoming.headers))
+        raise _method_not_allowed(incoming, match)
+
+    async def _invoke(self, incoming: Incoming, target: _Target, request_id: str) -> Invocation:
+        limit, trace = self._invoker.limits.request_body, incoming.headers.get("x-amzn-trace-id") or new_trace()
+        try:
+            body = await incoming.body(limit)
+            request = incoming.request(target.path, body, request_id=request_id, trace=trace)
+            if target.route is None:
+                event = http_event(request)
+            elif target.route.kind == "http":
+                event = http_event(request, route_key=target.route.key, path_parameters=target.parameters)
+            else:
+                event = rest_event(request, resource=target.route.path, path_parameters=target.parameters)
+            return await self._invoker.invoke(target.function, event, request_id=request_id, trace=trace)
+        except (BodyTooLarge, EventTooLarge) as exc:
+            detail = (
+                f"The request body is larger than the {limit} bytes a function takes. {self._too_large_hint}".strip()
+            )
+            raise _problem(413, "Request Too Long", detail, "BODY_TOO_LARGE") from exc
+        except Throttled as exc:
+            problem = _problem(429, "Rate Exceeded.", str(exc), "TOO_MANY_REQUESTS", retry_after=exc.retry_after)
+            raise problem from exc
+        except Refused as exc:
+            problem = _problem(503, "Service Unavailable", str(exc), "BUSY", retry_after=exc.retry_after)
+            raise problem from exc
+        except LaunchFailed as exc:
+            raise _problem(503, "Service Unavailable", str(exc), "NO_SANDBOX", retry_after=5) from exc
+
+    def _specs(self) -> Iterable[FunctionSpec]:
+        return self._template.functions.values()
+
+    def _described(self, spec: FunctionSpec) -> dict[str, Any]:
+        return {
+            "name": spec.name,
+            "url": f"/fn/{spec.name}/" if spec.url else None,
+            "host": f"{spec.host}.localhost" if spec.url else None,
+            "routes": [{"method": route.method, "path": route.path} for route in spec.routes],
+            "queues": [queue.queue for queue in spec.queues],
+            "schedules": [schedule.expression for schedule in spec.schedules],
+            "timeout": spec.timeout,
+            "memory": spec.memory,
+            "sandboxes": self._invoker.sandboxes().get(spec.name, {"idle": 0, "sandboxes": 0}),
+        }
+
+
+def _decoded(invocation: Invocation, target: _Target) -> HttpResponse:
+    """The function's response, or the 502 that AWS gives in its place (a timeout is one too)."""
+    if invocation.function_error:
+        kind = faults.error_type(invocation.payload)
+        code = "FUNCTION_TIMEOUT" if kind == "Sandbox.Timedout" else "FUNCTION_ERROR"
+        detail = f"Function {invocation.function} failed ({kind}); its log says more."
+        if kind in _DEPLOYMENT_ERRORS:
+            detail += f" {json.loads(invocation.payload)['errorMessage']}"
+        raise _problem(502, "Internal Server Error", detail, code)
+    text_type = "text/plain; charset=utf-8" if target.route and target.route.kind == "http" else "application/json"
+    try:
+        return decode_response(invocation.payload, default_type=text_type)
+    except MalformedResponse as exc:
+        detail = f"Function {invocation.function} returned no response: {exc}."
+        raise _problem(502, "Internal Server Error", detail, "RESPONSE_MALFORMED") from exc
+
+
+def _problem(status: int, message: str, detail: str, code: str, *, retry_after: int | None = None) -> _Answered:
+    headers = () if retry_after is None else (("retry-after", str(retry_after)),)
+    body = {"message": message, "detail": detail, "code": code}
+    return _Answered(_json_response(status, body, headers))
+
+
+def _method_not_allowed(incoming: Incoming, match: Match) -> _Answered:
+    detail = f"{incoming.method[:20]} is not allowed here; allowed: {', '.join(match.allowed)}."
+    body = {"message": "Method Not Allowed", "detail": detail, "code": "METHOD_NOT_ALLOWED"}
+    response = _json_response(405, body, (("allow", ", ".join(match.allowed)),))
+    return _Answered(cors.with_origin(response, match.cors, incoming.headers.get("origin", "")))
+
+
+def _json_response(status: int, body: Mapping[str, Any], headers: tuple[tuple[str, str], ...] = ()) -> HttpResponse:
+    return HttpResponse(status, (("content-type", "application/json"), *headers), (), json.dumps(body).encode())
+
+
+async def _send(incoming: Incoming, response: HttpResponse, send: Send) -> None:
+    bodiless = response.status in (204, 304)
+    length = str(len(response.body))
+    pairs = [(name, value) for name, value in response.headers if name != "content-length"]
+    if incoming.method == "HEAD" and not response.body:
+        length = next((value for name, value in response.headers if name == "content-length"), length)
+    if not bodiless:
+        pairs.append(("content-length", length))
+    if incoming.unread:
+        pairs.append(("connection", "close"))
+    pairs += [("set-cookie", cookie) for cookie in response.cookies]
+    headers = [(name.encode(), value.encode("utf-8")) for name, value in pairs]
+    body = b"" if bodiless or incoming.method == "HEAD" else response.body
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    if incoming.unread:
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await incoming.drain(_LINGER_SECONDS)
+        body = b""
+    await send({"type": "http.response.body", "body": body})

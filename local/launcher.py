@@ -1,0 +1,106 @@
+"""Starts sandbox processes: forked from a zygote, or as fresh interpreters where fork is of no use."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class LaunchFailed(Exception):
+    """No sandbox could be started; the text names the cause."""
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a sandbox ended. `code` is negative for a signal, None where nobody could see it (the zygote was killed)."""
+
+    code: int | None
+    max_memory_kb: int = 0
+
+
+@dataclass
+class Process:
+    """A sandbox's process. `exited` is done when it has ended, whoever still holds its descriptors."""
+
+    pid: int
+    kill: Callable[[], None]
+    exited: "asyncio.Future[Exit]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Launcher(Protocol):
+    async def start(self) -> None:
+        """Make ready; raises LaunchFailed."""
+
+    async def launch(self, channel: socket.socket, output: int) -> Process:
+        """A sandbox that talks on `channel` and prints to `output`. Raises LaunchFailed."""
+        raise NotImplementedError
+
+    async def stop(self) -> None:
+        """End everything that was started."""
+
+
+class SpawnLauncher:
+    """A fresh interpreter for every sandbox: the true cold start, and the only way without a safe fork."""
+
+    def __init__(self) -> None:
+        self._watching: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Nothing is kept ready."""
+
+    async def launch(self, channel: socket.socket, output: int) -> Process:
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *interpreter("local.bootstrap"),
+                str(channel.fileno()),
+                str(os.getpid()),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=[channel.fileno()],
+                env=clean_environment(),
+                start_new_session=True,
+            )
+        except OSError as exc:
+            raise LaunchFailed(f"{sys.executable} cannot be started: {exc}") from exc
+        process = Process(child.pid, lambda: kill_group(child.pid))
+        watching = asyncio.create_task(self._watch(child, process))
+        self._watching.add(watching)
+        watching.add_done_callback(self._watching.discard)
+        return process
+
+    async def stop(self) -> None:
+        """The sandboxes' users have ended them; wait until the last is gone."""
+        await asyncio.gather(*self._watching)
+
+    async def _watch(self, child: asyncio.subprocess.Process, process: Process) -> None:
+        code = await child.wait()
+        kill_group(child.pid)  # what it started ends with it
+        process.exited.set_result(Exit(code))
+
+
+def interpreter(module: str) -> Sequence[str]:
+    """The command that runs one of our own modules, without the current folder on its path."""
+    return (sys.executable, "-P", "-m", module)
+
+
+def clean_environment() -> dict[str, str]:
+    """What our own processes start with: nothing of the shell that a function could read or come to depend on."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
+    return {**kept, "PYTHONPATH": str(ROOT)}
+
+
+def kill_group(pid: int) -> None:
+    """Kill a process and all of its group, which may outlive it."""
+    for kill in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(pid, signal.SIGKILL)

@@ -1,0 +1,190 @@
+"""Who gets a sandbox: per function up to its limit, over all up to a cap, in the order of arrival."""
+
+import asyncio
+import time
+from collections import Counter, defaultdict, deque
+from dataclasses import dataclass
+
+from local.sandbox import Sandbox
+from local.spec import FunctionSpec
+
+
+class Refused(Exception):
+    """The invocation was not accepted; nothing ran."""
+
+    retry_after = 1
+
+
+class Throttled(Refused):
+    """The function's reserved concurrency is in use (Lambda's TooManyRequestsException)."""
+
+    reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
+
+
+class Busy(Refused):
+    """No sandbox became free in time, or too many are waiting already."""
+
+    retry_after = 5
+
+
+@dataclass(frozen=True)
+class Bounds:
+    per_function: int = 8
+    """Sandboxes of one function without reserved concurrency."""
+    total: int = 48
+    """Sandboxes of all functions: each may hold a database connection."""
+    wait_seconds: float = 30.0
+    waiting: int = 1000
+    """How many may wait for one function."""
+    idle_seconds: float = 600.0
+
+
+@dataclass(eq=False)
+class Lease:
+    """The right to one sandbox: a warm one, or (None) a place in which to start one."""
+
+    spec: FunctionSpec
+    sandbox: Sandbox | None = None
+    generation: int = 0
+
+
+@dataclass(eq=False)
+class _Waiter:
+    spec: FunctionSpec
+    granted: "asyncio.Future[Lease]"
+
+
+class Pool:
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._idle: defaultdict[str, list[Sandbox]] = defaultdict(list)
+        self._places: Counter[str] = Counter()  # taken by sandboxes, living or being started or ended
+        self._active: Counter[str] = Counter()  # invocations that have a lease or wait for one
+        self._generations: Counter[str] = Counter()
+        self._waiters: deque[_Waiter] = deque()
+        self._ending: set[asyncio.Task[None]] = set()
+        self.busy: set[Sandbox] = set()
+
+    async def acquire(self, spec: FunctionSpec) -> Lease:
+        """Wait in line for a lease. Raises Throttled and Busy."""
+        reserved = spec.reserved_concurrency
+        if reserved is not None and self._active[spec.name] >= reserved:
+            raise Throttled(f"all {reserved} reserved concurrent executions of {spec.name} are in use")
+        if (
+            len(self._waiters)
+            and sum(waiter.spec.name == spec.name for waiter in self._waiters) >= self._bounds.waiting
+        ):
+            raise Busy(f"{self._bounds.waiting} requests already wait for {spec.name}")
+        self._active[spec.name] += 1
+        waiter = _Waiter(spec, asyncio.get_running_loop().create_future())
+        self._waiters.append(waiter)
+        self._grant()
+        try:
+            if waiter.granted.done():
+                return waiter.granted.result()
+            async with asyncio.timeout(self._bounds.wait_seconds):
+                return await waiter.granted
+        except BaseException as exc:
+            self._give_up(waiter)
+            if isinstance(exc, TimeoutError):
+                raise Busy(f"no sandbox for {spec.name} became free in {self._bounds.wait_seconds:g} s") from None
+            raise
+
+    def release(self, lease: Lease) -> None:
+        """Give the sandbox back for the next in line, or its place when there is none (any more)."""
+        name, sandbox = lease.spec.name, lease.sandbox
+        self._active[name] -= 1
+        if sandbox is None:
+            self._places[name] -= 1
+        elif sandbox.alive and lease.generation == self._generations[name]:
+            self.busy.discard(sandbox)
+            sandbox.idle_since = time.monotonic()
+            self._idle[name].append(sandbox)
+        else:
+            self._retire(sandbox)
+        self._grant()
+
+    def recycle(self, name: str) -> None:
+        """No later invocation gets a sandbox of before; those at work finish."""
+        self._generations[name] += 1
+        while self._idle[name]:
+            self._retire(self._idle[name].pop())
+
+    def expire(self) -> None:
+        """End what has been idle for too long, or has died."""
+        oldest = time.monotonic() - self._bounds.idle_seconds
+        for idle in self._idle.values():
+            for sandbox in [one for one in idle if one.idle_since < oldest or not one.alive]:
+                idle.remove(sandbox)
+                self._retire(sandbox)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Idle and taken sandboxes by function."""
+        return {name: {"idle": len(self._idle[name]), "sandboxes": count} for name, count in self._places.items()}
+
+    async def close(self) -> None:
+        """Refuse those who wait and end every sandbox."""
+        for waiter in self._waiters:
+            if not waiter.granted.done():
+                waiter.granted.set_exception(Busy("the invoker is stopping"))
+        for name in list(self._idle):
+            self.recycle(name)
+        await asyncio.gather(*(sandbox.end() for sandbox in self.busy), *self._ending)
+
+    def _grant(self) -> None:
+        """Serve the waiters in order. One that the cap holds up lets no later one start a sandbox before it."""
+        blocked = 0
+        for waiter in [waiter for waiter in self._waiters if not waiter.granted.done()]:
+            lease = self._warm(waiter.spec)
+            if lease is None and not self._full(waiter.spec):
+                if blocked or self._places.total() >= self._bounds.total:
+                    blocked += 1
+                    continue
+                self._places[waiter.spec.name] += 1
+                lease = Lease(waiter.spec, None, self._generations[waiter.spec.name])
+            if lease is not None:
+                waiter.granted.set_result(lease)
+        self._waiters = deque(waiter for waiter in self._waiters if not waiter.granted.done())
+        while blocked > len(self._ending) and (sandbox := self._longest_idle()):
+            self._retire(sandbox)
+
+    def _warm(self, spec: FunctionSpec) -> Lease | None:
+        idle = self._idle[spec.name]
+        while idle:
+            sandbox = idle.pop()
+            if sandbox.alive:
+                self.busy.add(sandbox)
+                return Lease(spec, sandbox, self._generations[spec.name])
+            self._retire(sandbox)
+        return None
+
+    def _full(self, spec: FunctionSpec) -> bool:
+        limit = self._bounds.per_function if spec.reserved_concurrency is None else spec.reserved_concurrency
+        return self._places[spec.name] >= limit
+
+    def _longest_idle(self) -> Sandbox | None:
+        """Taken out of its pool, to make room for another function."""
+        idle = min((pool for pool in self._idle.values() if pool), key=lambda pool: pool[0].idle_since, default=None)
+        return idle.pop(0) if idle else None
+
+    def _retire(self, sandbox: Sandbox) -> None:
+        task = asyncio.get_running_loop().create_task(self._end(sandbox))
+        self._ending.add(task)
+        task.add_done_callback(self._ended)
+
+    async def _end(self, sandbox: Sandbox) -> None:
+        await sandbox.end()
+        self.busy.discard(sandbox)
+        self._places[sandbox.spec.name] -= 1
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._ending.discard(task)
+        self._grant()
+
+    def _give_up(self, waiter: _Waiter) -> None:
+        if waiter.granted.done() and not waiter.granted.cancelled() and not waiter.granted.exception():
+            self.release(waiter.granted.result())
+            return
+        self._active[waiter.spec.name] -= 1
+        waiter.granted.cancel()
+        self._grant()

@@ -1,0 +1,45 @@
+"""The facts of one invocation, and the lines Lambda prints about it."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Report:
+    request_id: str
+    duration_ms: float
+    memory_mb: int
+    max_memory_mb: int
+    init_ms: float | None = None
+    """How long the environment took to start; None when it was warm."""
+    status: str = "success"
+    error_type: str | None = None
+
+    @property
+    def billed_ms(self) -> int:
+        """Whole milliseconds; the initialisation is billed too."""
+        return math.ceil(self.duration_ms + (self.init_ms or 0.0))
+
+    def __str__(self) -> str:
+        parts = [
+            f"REPORT RequestId: {self.request_id}",
+            f"Duration: {self.duration_ms:.2f} ms",
+            f"Billed Duration: {self.billed_ms} ms",
+            f"Memory Size: {self.memory_mb} MB",
+            f"Max Memory Used: {self.max_memory_mb} MB",
+        ]
+        if self.init_ms is not None:
+            parts.append(f"Init Duration: {self.init_ms:.2f} ms")
+        if self.status != "success":
+            parts.append(f"Status: {self.status}")
+        if self.error_type:
+            parts.append(f"Error Type: {self.error_type}")
+        return "\t".join(parts)
+
+
+def start_line(request_id: str) -> str:
+    return f"START RequestId: {request_id} Version: $LATEST"
+
+
+def end_line(request_id: str) -> str:
+    return f"END RequestId: {request_id}"

@@ -1,0 +1,90 @@
+"""What a template says of each function: code, limits, environment and what invokes it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+RouteKind = Literal["http", "rest"]
+
+
+@dataclass(frozen=True)
+class Cors:
+    """Who may call from a browser; the same keys on function URLs and on APIs."""
+
+    allow_origins: tuple[str, ...] = ()
+    allow_methods: tuple[str, ...] = ()
+    allow_headers: tuple[str, ...] = ()
+    expose_headers: tuple[str, ...] = ()
+    max_age: int | None = None
+    allow_credentials: bool = False
+
+
+@dataclass(frozen=True)
+class FunctionUrl:
+    auth_type: str = "NONE"
+    cors: Cors | None = None
+
+
+@dataclass(frozen=True)
+class Route:
+    """A method and a path of an API. `kind` decides the event: HTTP APIs send payload 2.0, REST APIs 1.0."""
+
+    function: str
+    method: str
+    path: str
+    kind: RouteKind = "http"
+    cors: Cors | None = None
+
+    @property
+    def key(self) -> str:
+        return "$default" if self.path == "$default" else f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True)
+class QueueMapping:
+    """An event source mapping from a RabbitMQ queue."""
+
+    name: str
+    function: str
+    queue: str
+    broker_arn: str
+    batch_size: int = 100
+    window_seconds: float = 0.5
+    enabled: bool = True
+
+
+@dataclass(frozen=True)
+class Schedule:
+    name: str
+    function: str
+    expression: str
+    timezone: str = "UTC"
+    input: Any = None
+    source: Literal["aws.events", "aws.scheduler"] = "aws.events"
+    enabled: bool = True
+
+
+@dataclass(frozen=True)
+class FunctionSpec:
+    name: str
+    logical_id: str
+    handler: str
+    module: str
+    """The unique name its handler module gets, as in `functions.create_task.handler`."""
+    code: Path
+    layers: tuple[Path, ...] = ()
+    timeout: float = 3.0
+    memory: int = 128
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    reserved_concurrency: int | None = None
+    provisioned: int = 0
+    url: FunctionUrl | None = None
+    routes: tuple[Route, ...] = ()
+    queues: tuple[QueueMapping, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
+
+    @property
+    def host(self) -> str:
+        """The label of its own address: an underscore is no host name."""
+        return self.name.replace("_", "-")

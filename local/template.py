@@ -1,0 +1,223 @@
+"""Reads a SAM template: the functions, what invokes them and the settings they get."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from local.intrinsics import MissingParameter, Resolver, Unresolved, parse, setting_name
+from local.parameters import parameter_values
+from local.properties import Properties, TemplateError
+from local.sources import Sources, cors_of
+from local.spec import FunctionSpec, FunctionUrl, QueueMapping, Route, Schedule
+
+__all__ = ["FunctionSpec", "QueueMapping", "Route", "Schedule", "Template", "TemplateError", "load"]
+
+# Properties that change nothing on one machine: who may do what, how it is watched, what it is called in the account.
+HARMLESS = frozenset(
+    {
+        "Architectures",
+        "AssumeRolePolicyDocument",
+        "AutoPublishAlias",
+        "CodeSigningConfigArn",
+        "DeploymentPreference",
+        "Description",
+        "FunctionName",
+        "KmsKeyArn",
+        "LoggingConfig",
+        "PermissionsBoundary",
+        "Policies",
+        "PropagateTags",
+        "Role",
+        "Runtime",
+        "RuntimeManagementConfig",
+        "Tags",
+        "Tracing",
+        "VersionDescription",
+        "VpcConfig",
+    }
+)
+HANDLED_TYPES = frozenset(f"AWS::Serverless::{name}" for name in ("Function", "LayerVersion", "HttpApi", "Api"))
+INVOKING_TYPES = frozenset(
+    {
+        "AWS::Lambda::Function",
+        "AWS::Lambda::Url",
+        "AWS::Lambda::EventSourceMapping",
+        "AWS::Events::Rule",
+        "AWS::Scheduler::Schedule",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Template:
+    path: Path
+    functions: Mapping[str, FunctionSpec]
+    warnings: list[str]
+    """What the template says and the emulator does not do, by function and property."""
+    missing: tuple[str, ...]
+    """Settings (as in `.env`) that functions need and that have neither value nor default."""
+    requirements: tuple[Path, ...]
+    """The requirements files of layers and functions."""
+
+    @property
+    def routes(self) -> list[Route]:
+        return [route for spec in self.functions.values() for route in spec.routes]
+
+    @property
+    def queues(self) -> list[QueueMapping]:
+        return [queue for spec in self.functions.values() for queue in spec.queues]
+
+    @property
+    def schedules(self) -> list[Schedule]:
+        return [schedule for spec in self.functions.values() for schedule in spec.schedules]
+
+
+def load(path: Path, parameters: Mapping[str, str] | None = None) -> Template:
+    """Read the template. `parameters` are settings: parameter `PostgresHost` takes POSTGRES_HOST.
+
+    Raises TemplateError. A parameter without a value does not fail here: it is named in `Template.missing`.
+    """
+    try:
+        document = parse(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise TemplateError(f"{path}: cannot be read: {exc.strerror}") from exc
+    except yaml.MarkedYAMLError as exc:
+        line = exc.problem_mark.line + 1 if exc.problem_mark else 1
+        raise TemplateError(f"{path}:{line}: this is no YAML: {exc.problem}") from exc
+    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+        raise TemplateError(f"{path}: this is no YAML: {exc}") from exc
+    if not isinstance(document, dict) or not isinstance(document.get("Resources"), dict):
+        raise TemplateError(f"{path}: there is no mapping named Resources, so this is no SAM template")
+    return _Reader(path.resolve(), document, parameters or {}).read()
+
+
+class _Reader:
+    def __init__(self, path: Path, document: dict[str, Any], settings: Mapping[str, str]) -> None:
+        self._path, self._root = path, path.parent
+        parameters: dict[str, Any] = {}
+        self._resolver = Resolver(document, parameters)
+        whole = Properties(document, self._resolver, file=path, where="template")
+        parameters |= parameter_values(whole.part("Parameters"), settings)
+        self._resources = whole.part("Resources").parts()
+        for logical_id, resource in self._resources.items():
+            resource.where = logical_id
+        self._globals = whole.part("Globals")
+        self._warnings: list[str] = []
+        self._missing: dict[str, None] = {}
+        self._requirements: dict[Path, None] = {}
+        self._sources = Sources(self._resources, self._globals, self._warnings)
+
+    def read(self) -> Template:
+        functions: dict[str, FunctionSpec] = {}
+        for logical_id, resource in self._resources.items():
+            try:
+                spec = self._resource(logical_id, resource)
+            except Unresolved as exc:
+                raise resource.error(str(exc)) from exc
+            if spec and spec.name in functions:
+                raise resource.error(f"{functions[spec.name].logical_id} already is the function {spec.name}")
+            if spec:
+                functions[spec.name] = spec
+        return Template(self._path, functions, self._warnings, tuple(self._missing), tuple(self._requirements))
+
+    def _resource(self, logical_id: str, resource: Properties) -> FunctionSpec | None:
+        condition = resource.text("Condition", None)
+        if condition is not None and not self._resolver.condition(condition):
+            return None
+        kind = resource.text("Type")
+        if kind == "AWS::Serverless::Function":
+            return self._function(logical_id, resource.part("Properties").over(self._globals.part("Function")))
+        if kind in INVOKING_TYPES or (kind.startswith("AWS::Serverless::") and kind not in HANDLED_TYPES):
+            self._warnings.append(f"{logical_id}: {kind} is not emulated")
+        return None
+
+    def _function(self, logical_id: str, properties: Properties) -> FunctionSpec:
+        properties.where = logical_id
+        name = function_name(logical_id)
+        code = self._folder(properties, "CodeUri")
+        self._require(code / "requirements.txt")
+        handler = properties.text("Handler")
+        routes, queues, schedules = self._sources.read(name, properties.part("Events"))
+        provisioned = properties.part("ProvisionedConcurrencyConfig")
+        spec = FunctionSpec(
+            name=name,
+            logical_id=logical_id,
+            handler=handler,
+            module=self._module(code, handler),
+            code=code,
+            layers=self._layers(properties),
+            timeout=float(properties.whole("Timeout", 3, low=1, high=900)),
+            memory=properties.whole("MemorySize", 128, low=128, high=10_240),
+            environment=self._environment(properties.part("Environment").part("Variables")),
+            reserved_concurrency=properties.whole("ReservedConcurrentExecutions", None),
+            provisioned=provisioned.whole("ProvisionedConcurrentExecutions", 0),
+            url=self._url(properties),
+            routes=routes,
+            queues=queues,
+            schedules=schedules,
+        )
+        self._warnings += [f"{name}: {key} is not emulated" for key in properties.unread(HARMLESS)]
+        return spec
+
+    def _folder(self, properties: Properties, key: str) -> Path:
+        uri: str = properties.text(key)
+        folder: Path = (self._root / uri).resolve()
+        if not folder.is_dir():
+            raise properties.error(f"there is no folder {uri} beside the template", key)
+        return folder
+
+    def _module(self, code: Path, handler: str) -> str:
+        """A name no other handler has, so that tools may load many of them: `functions.create_task.handler`."""
+        parts = code.relative_to(self._root).parts if code.is_relative_to(self._root) else (code.name,)
+        names = [re.sub(r"\W", "_", part) for part in parts]
+        return ".".join([*names, *handler.replace("/", ".").split(".")[:-1]])
+
+    def _environment(self, variables: Properties) -> dict[str, str]:
+        environment = {}
+        for name in variables:
+            try:
+                environment[name] = variables.text(name)
+            except MissingParameter as exc:
+                self._missing[setting_name(exc.name)] = None
+        return environment
+
+    def _url(self, properties: Properties) -> FunctionUrl | None:
+        if "FunctionUrlConfig" not in properties:
+            return None
+        config = properties.part("FunctionUrlConfig")
+        if config.text("InvokeMode", "BUFFERED") != "BUFFERED":
+            self._warnings.append(f"{config.where}.InvokeMode: responses are buffered here")
+        auth_type = config.text("AuthType")
+        cors = cors_of(config, "Cors")
+        self._warnings += [f"{config.where}: {key} is not emulated" for key in config.unread(())]
+        return FunctionUrl(auth_type, cors)
+
+    def _layers(self, properties: Properties) -> tuple[Path, ...]:
+        found: dict[Path, None] = {}
+        for layer_id in properties.texts("Layers"):
+            resource = self._resources.get(layer_id)
+            if resource is None or resource.text("Type") != "AWS::Serverless::LayerVersion":
+                self._warnings.append(f"{properties.where}.Layers: {layer_id} is not in this template")
+                continue
+            folder = self._folder(resource.part("Properties"), "ContentUri")
+            self._require(folder / "requirements.txt")
+            self._require(folder / "python" / "requirements.txt")
+            if (folder / "python").is_dir():
+                found[folder / "python"] = None
+            elif "Metadata" in resource and any(folder.glob("**/*.py")):
+                found[folder] = None
+        return tuple(found)
+
+    def _require(self, requirements: Path) -> None:
+        if requirements.is_file():
+            self._requirements[requirements] = None
+
+
+def function_name(logical_id: str) -> str:
+    """`CreateTaskFunction` is `create_task`."""
+    stem = logical_id.removesuffix("Function") or logical_id
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", stem).lower()

@@ -1,0 +1,1 @@
+"""What invokes functions besides HTTP: a queue's messages, and time."""

@@ -1,0 +1,100 @@
+"""Invokes a function when its schedule is due: never twice at once, and a failure waits for the next time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from local.events import schedule_event
+from local.invoker import Invocation
+from local.launcher import LaunchFailed
+from local.pool import Refused
+from local.spec import Schedule
+from local.triggers.cron import Rate, parse
+
+FLOOR_SECONDS = 60.0  # the cloud runs nothing more often
+_LONGEST_SLEEP = 30.0  # a machine that was suspended has slept without its clock
+Invoke = Callable[[str, Mapping[str, Any] | bytes], Awaitable[Invocation]]
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The time, with its zone."""
+        raise NotImplementedError
+
+    async def sleep(self, seconds: float) -> None:
+        raise NotImplementedError
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class ScheduleTrigger:
+    """One schedule. `fastest` (seconds) replaces the cloud's floor: `rate(1 minute)` then is due that often.
+
+    Raises BadSchedule.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        invoke: Invoke,
+        *,
+        fastest: float | None = None,
+        clock: Clock | None = None,
+        report: Callable[[str], None] = print,
+    ) -> None:
+        self.schedule = schedule
+        self._invoke, self._report = invoke, report
+        self._clock = clock or SystemClock()
+        due = parse(schedule.expression, schedule.timezone)
+        self._due = Rate(fastest) if fastest and due == Rate(FLOOR_SECONDS) else due
+        self._one_run = asyncio.Lock()
+        self._running: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        if self.schedule.enabled:
+            self._running = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        """Due no more. An invocation that runs is the invoker's to finish."""
+        if self._running:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+
+    async def fire(self, moment: datetime | None = None) -> Invocation:
+        """Invoke the function as if it were due at this moment, after a run that is under way.
+
+        Raises what the invoker raises.
+        """
+        async with self._one_run:
+            return await self._invoke(self.schedule.function, self._event(moment or self._clock.now()))
+
+    async def _run(self) -> None:
+        due = self._due.after(self._clock.now())
+        while due is not None:
+            while (remaining := (due - self._clock.now()).total_seconds()) > 0:
+                await self._clock.sleep(min(remaining, _LONGEST_SLEEP))
+            await self._fire_reporting(due)
+            due = self._due.after(max(due, self._clock.now()))  # what became due during the run is missed
+
+    async def _fire_reporting(self, due: datetime) -> None:
+        try:
+            invocation = await self.fire(due)
+        except (Refused, LaunchFailed) as exc:
+            self._report(f"{self.schedule.name}: {exc}; tried again when it is next due")
+            return
+        if invocation.function_error:
+            kind = invocation.report.error_type
+            self._report(f"{self.schedule.name}: {self.schedule.function} failed ({kind}); tried again when next due")
+
+    def _event(self, moment: datetime) -> Mapping[str, Any] | bytes:
+        given = self.schedule.input
+        if given is None:
+            return schedule_event(self.schedule.name, moment, source=self.schedule.source)
+        return given.encode() if isinstance(given, str) else dict(given)
