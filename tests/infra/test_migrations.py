@@ -422,7 +422,7 @@ def test_an_announcement_goes_with_its_task(conn: Connection) -> None:
         ("tasks_by_api_key", "SELECT 1 FROM tasks WHERE api_key_id = 1 AND id > 5 ORDER BY id LIMIT 10"),
         ("tasks_open", "SELECT 1 FROM tasks WHERE status = 'IN_PROGRESS' AND last_message_at < now()"),
         ("tasks_open", "SELECT 1 FROM tasks WHERE status = 'PENDING' AND id < 5"),
-        ("outbox_unsent", "SELECT 1 FROM outbox WHERE published_at IS NULL ORDER BY created_at LIMIT 10"),
+        ("outbox_unsent", "SELECT 1 FROM outbox WHERE published_at IS NULL ORDER BY failures, created_at, id LIMIT 9"),
         ("media_objects_address_key", "SELECT 1 FROM media_objects WHERE bucket = 'b' AND object_key = 'k'"),
     ],
 )

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -112,6 +113,7 @@ def proxy(at: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     proxy = Proxy(int(at["RABBITMQ_PORT"]))
     set_to({"RABBITMQ_PORT": str(proxy.port)}, monkeypatch)
     yield proxy
+    proxy.speak_again()
     amqp.close()
     proxy.close()
     set_to({"RABBITMQ_PORT": at["RABBITMQ_PORT"]}, monkeypatch)
@@ -210,6 +212,19 @@ def test_the_depth_of_a_queue_is_counted_and_of_no_queue_refused(queue: str) -> 
     with pytest.raises(rabbit.Unroutable, match="no-such-queue"):
         rabbit.depth("no-such-queue")
     assert rabbit.depth(queue) == 3
+
+
+def test_threads_of_one_process_take_turns(at: Settings, queue: str) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(send, [queue] * 40, map(str, range(40))))
+    assert {properties.message_id for properties, _ in taken(at, queue)} == set(map(str, range(40)))
+
+
+def test_after_closing_the_next_use_connects_again(queue: str) -> None:
+    send(queue)
+    amqp.close()
+    send(queue)
+    assert rabbit.depth(queue) == 2
 
 
 # ---- Dead letters ---------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import patch
 
 import psycopg
@@ -137,7 +138,7 @@ def test_rows_are_mappings_and_times_are_utc() -> None:
 def test_no_statement_lock_or_forgotten_transaction_lasts_for_ever() -> None:
     with db.transaction() as conn:
         names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
-        assert [setting(conn, name) for name in names] == ["10s", "3s", "30s"]
+        assert [setting(conn, name) for name in names] == ["10s", "3s", "1min"]
 
 
 def test_nothing_is_left_set_on_a_server_that_a_pooler_gives_to_others() -> None:
@@ -154,6 +155,18 @@ def test_nothing_is_left_set_on_a_server_that_a_pooler_gives_to_others() -> None
 def test_the_server_is_told_which_function_it_serves() -> None:
     with db.transaction() as conn:
         assert setting(conn, "application_name") == "create_task"
+
+
+def test_threads_of_one_process_take_turns(notes: None) -> None:
+    def count_up(_: int) -> None:
+        with db.transaction() as conn:
+            row = conn.execute("SELECT coalesce(max(id), 0) AS last FROM notes").fetchone()
+            assert row is not None
+            conn.execute("INSERT INTO notes VALUES (%s)", [row["last"] + 1])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(count_up, range(40)))
+    assert count() == 40
 
 
 # ---- The warm connection --------------------------------------------------------------------------------------------

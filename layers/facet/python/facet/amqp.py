@@ -1,8 +1,10 @@
 """One warm RabbitMQ connection per process with one confirmed channel; no wait without an end."""
 
+import atexit
 import logging
 import os
 import ssl
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -70,6 +72,7 @@ _connection: _Connection | None = None
 _channel: BlockingChannel | None = None
 _last_used = 0.0
 _down_until = 0.0
+_turn = threading.RLock()  # a process serves one event at a time; where it does not, its threads take turns
 
 
 def with_channel(action: Callable[[BlockingChannel], T]) -> T:
@@ -78,28 +81,33 @@ def with_channel(action: Callable[[BlockingChannel], T]) -> T:
     Raises Unavailable. What the broker objects to (ChannelClosedByBroker) stays what it is.
     """
     global _down_until, _last_used
-    if time.monotonic() < _down_until:
-        raise Unavailable("The message broker did not answer a moment ago.")
-    try:
-        if _is_usable():
-            with suppress(*_LOST):
-                return action(_open_channel())
-        _connect()
-        return action(_open_channel())
-    except (AMQPConnectionError, ChannelWrongStateError, AMQPConnectorException, OSError) as error:
-        _down_until = time.monotonic() + DOWN_FOR
-        raise Unavailable("The message broker cannot be reached or does not answer.") from error
-    finally:
-        _last_used = time.time()
+    with _turn:
+        if time.monotonic() < _down_until:
+            raise Unavailable("The message broker did not answer a moment ago.")
+        try:
+            if _is_usable():
+                with suppress(*_LOST):
+                    return action(_open_channel())
+            _connect()
+            return action(_open_channel())
+        except (AMQPConnectionError, ChannelWrongStateError, AMQPConnectorException, OSError) as error:
+            _down_until = time.monotonic() + DOWN_FOR
+            raise Unavailable("The message broker cannot be reached or does not answer.") from error
+        finally:
+            _last_used = time.time()
 
 
 def close() -> None:
     """Close the warm connection, if there is one, and forget failures; the next use connects again."""
     global _connection, _channel, _down_until
-    if _connection is not None:
-        _connection.abandon()
+    if _connection is not None and _connection.is_open:
+        with suppress(AMQPConnectionError):
+            _connection.close()
     _connection = _channel = None
     _down_until = 0.0
+
+
+atexit.register(close)
 
 
 def _is_usable() -> bool:
@@ -123,8 +131,10 @@ def _open_channel() -> BlockingChannel:
 
 
 def _connect() -> None:
-    global _connection
-    close()
+    global _connection, _channel
+    if _connection is not None:
+        _connection.abandon()
+    _connection = _channel = None
     at = settings()
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # it logs every failure several times and then raises it
     tls = at.rabbitmq_port == AMQPS_PORT

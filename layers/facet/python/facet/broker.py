@@ -24,6 +24,7 @@ DELIVERY_LIMIT = 20  # the last guard against a message that kills whoever takes
 NEVER = 1_000_000  # deliveries; from RabbitMQ 4 on a queue without a limit drops a message at the 20th
 
 _NOT_FOUND, _PRECONDITION_FAILED = 404, 406
+_DENIED = (401, 403)
 _ROUTING_HEADERS = frozenset({"CC", "BCC"})  # RabbitMQ sends a copy to every queue named there
 _MAX_HEADERS = 64 * 1024  # bytes; with ours they must fit one frame of 128 KiB
 _MAX_ERROR = 1000  # characters
@@ -197,9 +198,9 @@ def _put(path: str, body: Mapping[str, Any]) -> None:
     except HTTPError as error:
         with error:
             reason = error.read(1000).decode(errors="replace")
+        remedy = f" Let it: rabbitmqctl set_user_tags {at.rabbitmq_user} policymaker" if error.code in _DENIED else ""
         raise Misconfigured(
-            f'RabbitMQ refuses a policy to "{at.rabbitmq_user}" ({error.code} {reason}). It needs the tag policymaker: '
-            f"rabbitmqctl set_user_tags {at.rabbitmq_user} policymaker"
+            f'RabbitMQ refuses a policy to the user "{at.rabbitmq_user}": {error.code} {reason}.{remedy}'
         ) from error
     except (URLError, OSError) as error:
         raise Unavailable(f"RabbitMQ's management API at {at.rabbitmq_management_url} cannot be reached.") from error

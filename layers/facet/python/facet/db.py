@@ -1,6 +1,8 @@
 """One warm PostgreSQL connection per process: opened lazily, replaced when it died while the process was frozen."""
 
+import atexit
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,12 +25,13 @@ BEGIN = """
     BEGIN;
     SET LOCAL statement_timeout = '10s';
     SET LOCAL lock_timeout = '3s';
-    SET LOCAL idle_in_transaction_session_timeout = '30s';
+    SET LOCAL idle_in_transaction_session_timeout = '60s';
     SET LOCAL timezone = 'UTC'
 """
 
 _warm: Connection | None = None
 _last_used = 0.0
+_turn = threading.RLock()  # a process serves one event at a time; where it does not, its threads take turns
 
 
 class Unavailable(Problem):
@@ -46,17 +49,18 @@ def transaction() -> Iterator[Connection]:
     what psycopg calls them.
     """
     global _last_used
-    conn = _begin()
-    try:
-        yield conn
-        _commit(conn)
-    except psycopg.Error as error:
-        if _is_outage(error, conn):
-            raise _unavailable(error) from error
-        raise
-    finally:
-        _roll_back(conn)
-        _last_used = time.time()
+    with _turn:
+        conn = _begin()
+        try:
+            yield conn
+            _commit(conn)
+        except psycopg.Error as error:
+            if _is_outage(error, conn):
+                raise _unavailable(error) from error
+            raise
+        finally:
+            _roll_back(conn)
+            _last_used = time.time()
 
 
 def connect() -> psycopg.Connection[TupleRow]:
@@ -73,6 +77,9 @@ def close() -> None:
     if _warm is not None:
         _warm.close()
     _warm = None
+
+
+atexit.register(close)
 
 
 def _begin() -> Connection:

@@ -221,7 +221,7 @@ CREATE TABLE outbox (
     CONSTRAINT outbox_announces_an_attempt_once UNIQUE (task_id, attempt),
     CONSTRAINT outbox_counters_valid CHECK (attempt >= 1 AND failures >= 0)
 );
-CREATE INDEX outbox_unsent ON outbox (created_at, id) WHERE published_at IS NULL;
+CREATE INDEX outbox_unsent ON outbox (failures, created_at, id) WHERE published_at IS NULL;
 COMMENT ON TABLE outbox IS 'Attempts to announce, committed with the task. '
     'The message is built when it is sent, because its URLs must be fresh.';
 COMMENT ON COLUMN outbox.id IS 'The message_id, the same for every repeat of this announcement.';
