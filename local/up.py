@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import pika  # type: ignore[import-untyped] # pika ships no py.typed
+
 from local import control, environment, listen, manifest
 from local.gateway import RequestLine, create_app
 from local.invoker import Invoker, UnknownFunction
@@ -20,6 +22,7 @@ from local.services.stack import start_services
 from local.services.supervisor import Status, Supervisor
 from local.state import State
 from local.template import Template, load
+from local.triggers.queue import QueueTrigger
 
 PARTS = ("services", "migrate", "functions", "triggers", "agent")
 FASTEST_SCHEDULE_SECONDS = 5.0
@@ -134,9 +137,18 @@ class Stack:
         await self.supervisor.start(agent.program(self.state, self.settings))
         self.report("agent: ready")
 
-    async def _start_triggers(
-        self, running: contextlib.AsyncExitStack, template: Template, invoker: Invoker
-    ) -> None: ...
+    async def _start_triggers(self, running: contextlib.AsyncExitStack, template: Template, invoker: Invoker) -> None:
+        at = self.settings
+        broker = pika.ConnectionParameters(
+            at["RABBITMQ_HOST"],
+            int(at.get("RABBITMQ_PORT", "5672")),
+            at.get("RABBITMQ_VHOST", "/"),
+            pika.PlainCredentials(at["RABBITMQ_USER"], at["RABBITMQ_PASSWORD"]),
+        )
+        queues = [QueueTrigger(each, broker, invoker.invoke, report=self.report) for each in template.queues]
+        for queue in queues:
+            running.push_async_callback(queue.stop, grace=2.0)
+            queue.start()
 
     @contextlib.asynccontextmanager
     async def _serve(self, template: Template, invoker: Invoker) -> AsyncIterator[str]:
