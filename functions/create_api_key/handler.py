@@ -16,7 +16,7 @@ class KeyRequest(BaseModel):
 
     name: str = Field(min_length=1, max_length=100)
     user_email: users.EmailToFind | None = None
-    expires_in_days: int | None = Field(None, ge=1, le=3650)
+    expires_in_days: int | None = Field(default=None, ge=1, le=3650)
 
 
 class NewKey(BaseModel):

@@ -21,7 +21,9 @@ class PhotoForm(BaseModel):
 
 
 class TraceHeaders(BaseModel):
-    traceparent: str | None = Field(None, description="W3C Trace Context; goes along with the task to its agent.")
+    traceparent: str | None = Field(
+        default=None, description="W3C Trace Context; goes along with the task to its agent."
+    )
 
 
 class TaskAccepted(BaseModel):

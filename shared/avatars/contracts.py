@@ -95,20 +95,24 @@ class AgentError(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     code: Annotated[str, BeforeValidator(_failure_code)] = Field(
-        DEFAULT_FAILURE,
+        default=DEFAULT_FAILURE,
         description="Capitals, digits and `_`; anything else counts as AGENT_ERROR.",
         examples=["NO_FACE"],
     )
-    message: Text | None = Field(None, description=f"For people; the first {MAX_TEXT} characters are kept.")
+    message: Text | None = Field(default=None, description=f"For people; the first {MAX_TEXT} characters are kept.")
 
 
 class TaskProgress(Received):
     """How far a task is, or why it ended without a model. SUCCESS waits for the result message."""
 
     status: Literal["PENDING", "IN_PROGRESS", "SUCCESS", "INVALID_INPUT", "FAILED"]
-    progress: int | None = Field(None, ge=0, le=100, description="Per cent; a lower one than before is ignored.")
-    stage: Text | None = Field(None, description="What is being done now, in a word or two.", examples=["texturing"])
-    error: AgentError | None = Field(None, description="Why, with INVALID_INPUT or FAILED.")
+    progress: int | None = Field(
+        default=None, ge=0, le=100, description="Per cent; a lower one than before is ignored."
+    )
+    stage: Text | None = Field(
+        default=None, description="What is being done now, in a word or two.", examples=["texturing"]
+    )
+    error: AgentError | None = Field(default=None, description="Why, with INVALID_INPUT or FAILED.")
 
 
 class ResultFile(BaseModel):

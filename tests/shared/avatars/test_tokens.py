@@ -1,0 +1,66 @@
+"""Refresh tokens when several present them at once."""
+
+from dataclasses import dataclass
+
+import pytest
+from psycopg import Connection
+from psycopg.rows import DictRow
+from pydantic import SecretStr
+
+from avatars import tokens
+from tests.shared.avatars import made
+from tests.shared.avatars.conftest import Together
+
+
+@dataclass(frozen=True)
+class Terms:
+    refresh_secret_key: SecretStr
+    refresh_token_expire_minutes: int = 60
+
+
+TERMS = Terms(SecretStr("k" * 32))
+
+
+@pytest.fixture
+def token(conn: Connection[DictRow]) -> str:
+    return tokens.open_family(conn, user_id=made.user(conn), terms=TERMS)
+
+
+def rotated(conn: Connection[DictRow], token: str) -> str:
+    with conn.transaction():
+        rotation = tokens.rotate(conn, token, terms=TERMS)
+    assert rotation is not None
+    return rotation.refresh_token
+
+
+def test_all_who_come_at_once_get_the_same_successor(
+    token: str, conn: Connection[DictRow], together: Together[tokens.Rotation | None]
+) -> None:
+    outcomes = together(lambda own: tokens.rotate(own, token, terms=TERMS), 6)
+    given = {outcome.refresh_token for outcome in outcomes if isinstance(outcome, tokens.Rotation)}
+    assert len(outcomes) == 6
+    assert len(given) == 1
+    assert conn.execute("SELECT count(*) FROM refresh_tokens").fetchone() == {"count": 2}
+    rotated(conn, given.pop())
+
+
+def test_a_thief_and_the_owner_at_once_lose_the_session(
+    token: str, conn: Connection[DictRow], together: Together[tokens.Rotation | None]
+) -> None:
+    latest = rotated(conn, rotated(conn, token))
+    assert together(lambda own: tokens.rotate(own, token, terms=TERMS), 4) == [None] * 4
+    assert tokens.rotate(conn, latest, terms=TERMS) is None
+
+
+def test_a_successor_cannot_be_made_without_the_key(token: str, conn: Connection[DictRow]) -> None:
+    other = Terms(SecretStr("o" * 32))
+    family = tokens.open_family(conn, user_id=made.user(conn, "eve@example.org"), terms=other)
+    assert family != token
+    successors = {rotated(conn, token), tokens.rotate(conn, family, terms=other)}
+    assert len(successors) == 2
+
+
+def test_every_sign_in_has_a_family_of_its_own(token: str, conn: Connection[DictRow]) -> None:
+    elsewhere = tokens.open_family(conn, user_id=made.user(conn, "eve@example.org"), terms=TERMS)
+    assert len({token, elsewhere, rotated(conn, token), rotated(conn, elsewhere)}) == 4
+    assert all(len(each) == 43 for each in (token, elsewhere))
