@@ -282,6 +282,31 @@ def test_headers_too_large_for_a_frame_do_not_keep_a_message_from_the_dead(
     assert len(properties.headers["x-error"]) == 1000
 
 
+@pytest.mark.parametrize("headers", [{"n" * 300: "v"}, {"number": 2**70}, {"text": "\ud800"}, {"object": object()}])
+def test_headers_that_cannot_be_encoded_do_not_keep_a_message_from_the_dead(
+    at: Settings, queue: str, headers: dict[str, Any]
+) -> None:
+    rabbit.dead_letter(queue=queue, body=b"poison", code="C", error="\ud800 is no text", headers=headers)
+    [(properties, _)] = taken(at, f"{queue}.dead")
+    assert properties.headers == {"x-error-code": "C", "x-error": "? is no text", "x-headers-dropped": 1}
+
+
+def test_properties_that_cannot_be_encoded_do_not_keep_a_message_from_the_dead(at: Settings, queue: str) -> None:
+    rabbit.dead_letter(
+        queue=queue,
+        body=b"poison",
+        code="C",
+        error="e",
+        message_id="\ufffd" * 200,
+        correlation_id="\ud800",
+        timestamp=datetime(1900, 1, 1, tzinfo=UTC),
+    )
+    [(properties, _)] = taken(at, f"{queue}.dead")
+    assert properties.message_id == "\ufffd" * 85
+    assert properties.correlation_id == "?"
+    assert properties.timestamp == 0
+
+
 # ---- A broker that misbehaves ---------------------------------------------------------------------------------------
 def test_a_connection_that_the_broker_closed_while_idle_is_replaced(at: Settings, queue: str) -> None:
     send(queue, "1")

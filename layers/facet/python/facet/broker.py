@@ -2,6 +2,7 @@
 
 import json
 import re
+import struct
 import time
 from base64 import b64encode
 from collections.abc import Mapping
@@ -13,7 +14,12 @@ from urllib.request import Request, urlopen
 
 import pika  # type: ignore[import-untyped]  # pika is annotated but ships no py.typed
 from pika.data import encode_table  # type: ignore[import-untyped]  # as above
-from pika.exceptions import ChannelClosedByBroker, NackError, UnroutableError  # type: ignore[import-untyped]  # as above
+from pika.exceptions import (  # type: ignore[import-untyped]  # as above
+    AMQPError,
+    ChannelClosedByBroker,
+    NackError,
+    UnroutableError,
+)
 
 from facet.amqp import TIMEOUT, with_channel
 from facet.amqp import Unavailable as Unavailable
@@ -87,15 +93,15 @@ def dead_letter(
 
     `traceparent` names the failed invocation; without it the message keeps its own. Raises as `publish` does.
     """
-    reason = {"x-error-code": code, "x-error": error[:_MAX_ERROR], "traceparent": traceparent}
+    reason = {"x-error-code": code, "x-error": _encodable(error)[:_MAX_ERROR], "traceparent": traceparent}
     properties = pika.BasicProperties(
-        message_id=message_id,
-        correlation_id=correlation_id,
-        type=type,
-        content_type=content_type,
+        message_id=_short(message_id),
+        correlation_id=_short(correlation_id),
+        type=_short(type),
+        content_type=_short(content_type),
         headers=_harmless(headers or {}) | {name: value for name, value in reason.items() if value is not None},
         delivery_mode=pika.DeliveryMode.Persistent,
-        timestamp=int((timestamp or datetime.now(UTC)).timestamp()),
+        timestamp=max(0, int((timestamp or datetime.now(UTC)).timestamp())),
     )
     _deliver(f"{queue}.dead", body, properties)
 
@@ -166,10 +172,24 @@ def _deliver(queue: str, body: bytes, properties: pika.BasicProperties) -> None:
         raise Unavailable(f'The queue "{queue}" takes no more messages.') from error
 
 
+# Dead letters come from anybody: what cannot be published again as it was must not keep them in their queue for ever.
 def _harmless(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """The headers of an untrusted message, without those that would send it elsewhere or burst the frame."""
+    """Headers without those that would send a copy elsewhere; none at all if they cannot be encoded in one frame."""
     kept = {name: value for name, value in headers.items() if name not in _ROUTING_HEADERS}
-    return kept if encode_table([], kept) <= _MAX_HEADERS else {"x-headers-dropped": len(kept)}
+    try:
+        fits = encode_table([], kept) <= _MAX_HEADERS
+    except (AMQPError, ValueError, struct.error):
+        fits = False
+    return kept if fits else {"x-headers-dropped": len(kept)}
+
+
+def _short(text: str | None) -> str | None:
+    """A property cut to the 255 bytes of AMQP's short strings."""
+    return None if text is None else text.encode(errors="replace")[:255].decode(errors="ignore")
+
+
+def _encodable(text: str) -> str:
+    return text.encode(errors="replace").decode()
 
 
 def _declare(queue: str, arguments: Mapping[str, Any]) -> None:
