@@ -15,6 +15,7 @@ import httpx
 from local import listen
 
 SOCKET_PATH_LIMIT = 100  # the kernel takes 107 bytes
+NOBODY = "Facet is not running here. Start it with `facet up`."
 Answer = Callable[[Mapping[str, Any]], Awaitable[object]]
 
 
@@ -43,12 +44,14 @@ class Client:
 
     def call(self, verb: str, *, timeout: float | None = 30, **arguments: object) -> Any:
         """The verb's answer. Raises NotRunning and Refused."""
+        if not self._path.exists():
+            raise NotRunning(NOBODY)
         transport = httpx.HTTPTransport(uds=str(self._path))
         with httpx.Client(transport=transport, base_url="http://facet", timeout=timeout) as http:
             try:
                 response = http.post(f"/{verb}", json=arguments)
             except httpx.TransportError as exc:
-                raise NotRunning("Facet is not running here. Start it with `facet up`.") from exc
+                raise NotRunning(NOBODY) from exc
         if response.is_error:
             raise Refused(response.json()["message"])
         return response.json()
@@ -85,7 +88,7 @@ def _app(verbs: Mapping[str, Answer]) -> Any:
         if answer is None:
             status, result = 404, {"message": f"There is no verb {scope['path']}."}
         else:
-            status, result = await _answered(answer, json.loads(body))
+            status, result = await _answered(answer, body)
         content = json.dumps(result).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -94,8 +97,10 @@ def _app(verbs: Mapping[str, Answer]) -> Any:
     return app
 
 
-async def _answered(answer: Answer, arguments: Mapping[str, Any]) -> tuple[int, Any]:
+async def _answered(answer: Answer, body: bytes) -> tuple[int, Any]:
     try:
-        return 200, await answer(arguments)
+        return 200, await answer(json.loads(body))
+    except ValueError as exc:
+        return 409, {"message": f"The call is no JSON: {exc}"}
     except Refused as exc:
         return 409, {"message": str(exc)}

@@ -23,6 +23,7 @@ from local.services.supervisor import Status, Supervisor
 from local.state import State
 from local.template import Template, load
 from local.triggers.queue import QueueTrigger
+from local.triggers.schedule import ScheduleTrigger
 
 PARTS = ("services", "migrate", "functions", "triggers", "agent")
 FASTEST_SCHEDULE_SECONDS = 5.0
@@ -146,9 +147,16 @@ class Stack:
             pika.PlainCredentials(at["RABBITMQ_USER"], at["RABBITMQ_PASSWORD"]),
         )
         queues = [QueueTrigger(each, broker, invoker.invoke, report=self.report) for each in template.queues]
+        schedules = [
+            ScheduleTrigger(each, invoker.invoke, fastest=FASTEST_SCHEDULE_SECONDS, report=self.report)
+            for each in template.schedules
+        ]
         for queue in queues:
             running.push_async_callback(queue.stop, grace=2.0)
             queue.start()
+        for schedule in schedules:
+            running.push_async_callback(schedule.stop)
+            schedule.start()
 
     @contextlib.asynccontextmanager
     async def _serve(self, template: Template, invoker: Invoker) -> AsyncIterator[str]:

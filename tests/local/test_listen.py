@@ -1,0 +1,47 @@
+"""The gateway takes the usual port, or another one and says so."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local import listen
+from local.state import State
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+def test_a_free_port_is_taken(tmp_path: Path, taken: int) -> None:
+    said: list[str] = []
+    state = State.open(tmp_path)
+    wanted = state.port("free")
+    state.close()
+    sockets = listen.sockets(state, listen.LOOPBACK, wanted, said.append)
+    try:
+        assert {each.getsockname()[1] for each in sockets} == {wanted}
+        assert said == []
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def test_a_taken_port_is_replaced_by_one_that_is_remembered(tmp_path: Path, taken: int) -> None:
+    said: list[str] = []
+    chosen = set()
+    for _ in range(2):
+        state = State.open(tmp_path)
+        sockets = listen.sockets(state, listen.LOOPBACK, taken, said.append)
+        chosen |= {each.getsockname()[1] for each in sockets}
+        for each in sockets:
+            each.close()
+        state.close()
+    assert len(chosen) == 1
+    assert taken not in chosen
+    assert f"port {taken} cannot be had" in said[0]
