@@ -20,9 +20,11 @@ CREATE TABLE users (
     CONSTRAINT users_password_hash_present CHECK (password_hash <> '')
 );
 CREATE UNIQUE INDEX users_email_key ON users (lower(email));
+CREATE INDEX users_legacy_hash ON users (substr(password_hash, 5, 2)) WHERE password_hash LIKE '$2_$%';
 COMMENT ON TABLE users IS 'People who sign in. Erasing one takes keys and refresh tokens along, but never tasks: '
     'their files must be deleted first, so a user who still has tasks cannot be deleted.';
 COMMENT ON COLUMN users.email IS 'Unique without case: look it up by lower(email).';
+COMMENT ON INDEX users_legacy_hash IS 'The cost of the bcrypt hashes that remain: every sign-in asks for the highest.';
 COMMENT ON COLUMN users.password_hash IS 'PHC string (argon2id), or bcrypt from the old system until the next sign-in.';
 
 CREATE TABLE api_keys (
