@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from facet import broker, db, objects
+from facet import db, objects, queues
 from facet.function import Function
 from facet.problems import Problem
 from facet.settings import settings
@@ -41,7 +41,7 @@ def migrate(body: Target) -> dict[str, Any]:
     parts: dict[str, Callable[[], Any]] = {
         "schema": lambda: schema.move(db.connect, body.revision),
         "buckets": lambda: _buckets(notes),
-        "queues": broker.declare_queues,
+        "queues": queues.declare,
         "policies": lambda: _policies(notes),
     }
     return {name: _done(name, part) for name, part in parts.items()} | {"notes": notes}
@@ -53,7 +53,7 @@ def _done(name: str, part: Callable[[], Any]) -> Any:
     except Problem as outage:
         cause = f" ({outage.__cause__!r})" if outage.__cause__ else ""
         raise MigrationFailed(f"{name}: {outage.detail}{cause} Check {ADDRESSES[name]}.") from outage
-    except (schema.SchemaError, broker.Misconfigured) as error:
+    except (schema.SchemaError, queues.Misconfigured) as error:
         raise MigrationFailed(f"{name}: {error}") from error
 
 
@@ -70,7 +70,7 @@ def _buckets(notes: list[str]) -> list[str]:
 
 
 def _policies(notes: list[str]) -> list[str]:
-    policies = broker.set_policies()
+    policies = queues.set_policies()
     if policies is None:
         notes.append(NO_POLICIES)
     return policies or []

@@ -1,4 +1,4 @@
-"""Confirmed publishing, dead letters and the queues, against a real broker that is made to misbehave."""
+"""facet.broker, facet.queues and the connection under them, against a real broker that is made to misbehave."""
 
 import re
 import socket
@@ -17,7 +17,7 @@ import httpx
 import pika  # type: ignore[import-untyped]  # pika is annotated but ships no py.typed
 import pytest
 
-from facet import amqp
+from facet import amqp, queues
 from facet import broker as rabbit
 from facet.settings import settings
 from tests.conftest import Settings, management
@@ -103,7 +103,7 @@ def at(broker: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
 @pytest.fixture
 def queue(at: Settings) -> str:
     """A declared queue."""
-    rabbit.declare_queues()
+    queues.declare()
     return at["RABBITMQ_TASKS_QUEUE"]
 
 
@@ -428,12 +428,12 @@ def test_what_an_agent_rejects_is_found_among_the_dead(
     at: Settings, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     set_to({"RABBITMQ_QUEUE_TYPE": kind}, monkeypatch)
-    queues = [at["RABBITMQ_TASKS_QUEUE"], at["RABBITMQ_TASKS_RESULTS_QUEUE"]]
+    names = [at["RABBITMQ_TASKS_QUEUE"], at["RABBITMQ_TASKS_RESULTS_QUEUE"]]
     for _ in range(2):  # the second time changes nothing
-        assert rabbit.declare_queues() == [*queues, *(f"{queue}.dead" for queue in queues)]
-        assert rabbit.set_policies() == [f"facet-{queue}" for queue in queues]
-    for queue in queues:
-        assert_rejected_is_kept(at, queue)
+        assert queues.declare() == [*names, *(f"{name}.dead" for name in names)]
+        assert queues.set_policies() == [f"facet-{name}" for name in names]
+    for name in names:
+        assert_rejected_is_kept(at, name)
 
 
 def assert_rejected_is_kept(values: Settings, queue: str) -> None:
@@ -450,7 +450,7 @@ def assert_rejected_is_kept(values: Settings, queue: str) -> None:
 
 
 def test_quorum_queues_lose_nothing_on_the_way_to_the_dead(at: Settings, queue: str) -> None:
-    rabbit.set_policies()
+    queues.set_policies()
     with management(at) as http:
         policy = http.get(f"/policies/{quote(at['RABBITMQ_VHOST'], safe='')}/facet-{queue}").json()
     assert re.match(policy["pattern"], queue)
@@ -461,7 +461,7 @@ def test_quorum_queues_lose_nothing_on_the_way_to_the_dead(at: Settings, queue: 
 def test_a_message_that_is_returned_again_and_again_ends_among_the_dead(at: Settings, queue: str) -> None:
     send(queue)
     with other(at) as channel:
-        for _ in range(rabbit.DELIVERY_LIMIT + 1):
+        for _ in range(queues.DELIVERY_LIMIT + 1):
             method, _, _ = channel.basic_get(queue)
             channel.basic_reject(method.delivery_tag, requeue=True)
     properties, _ = awaited(at, f"{queue}.dead")
@@ -471,7 +471,7 @@ def test_a_message_that_is_returned_again_and_again_ends_among_the_dead(at: Sett
 def test_a_dead_letter_may_be_looked_at_as_often_as_one_likes(at: Settings, queue: str) -> None:
     rabbit.dead_letter(queue=queue, body=b"evidence", code="C", error="e")
     with other(at) as channel:
-        for _ in range(rabbit.DELIVERY_LIMIT + 5):
+        for _ in range(queues.DELIVERY_LIMIT + 5):
             method, _, _ = channel.basic_get(f"{queue}.dead")
             channel.basic_reject(method.delivery_tag, requeue=True)
     assert awaited(at, f"{queue}.dead")[1] == b"evidence"
@@ -479,7 +479,7 @@ def test_a_dead_letter_may_be_looked_at_as_often_as_one_likes(at: Settings, queu
 
 def test_a_classic_queue_is_what_an_old_agent_declares(at: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     set_to({"RABBITMQ_QUEUE_TYPE": "classic"}, monkeypatch)
-    rabbit.declare_queues()
+    queues.declare()
     with other(at) as channel:
         channel.queue_declare(at["RABBITMQ_TASKS_QUEUE"], durable=True)
 
@@ -488,30 +488,30 @@ def test_a_queue_of_another_form_is_named_with_what_to_do(at: Settings, monkeypa
     queue = at["RABBITMQ_TASKS_QUEUE"]
     with other(at) as channel:
         channel.queue_declare(queue, durable=True)
-    with pytest.raises(rabbit.Misconfigured) as refusal:
-        rabbit.declare_queues()
+    with pytest.raises(queues.Misconfigured) as refusal:
+        queues.declare()
     for hint in (queue, "inequivalent arg", "facet migrate", "RABBITMQ_QUEUE_TYPE"):
         assert hint in str(refusal.value)
     set_to({"RABBITMQ_QUEUE_TYPE": "classic"}, monkeypatch)
-    rabbit.declare_queues()
+    queues.declare()
 
 
 def test_without_a_management_api_no_policy_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RABBITMQ_MANAGEMENT_URL")
     settings.cache_clear()
-    assert rabbit.set_policies() is None
+    assert queues.set_policies() is None
 
 
 def test_an_absent_management_api_is_unavailable_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     set_to({"RABBITMQ_MANAGEMENT_URL": "http://127.0.0.1:1"}, monkeypatch)
     with pytest.raises(rabbit.Unavailable, match=r"http://127\.0\.0\.1:1"):
-        rabbit.set_policies()
+        queues.set_policies()
 
 
 def test_a_user_who_may_set_no_policy_is_named_with_what_to_do(at: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     agent = {"RABBITMQ_USER": at["AGENT_RABBITMQ_USER"], "RABBITMQ_PASSWORD": at["AGENT_RABBITMQ_PASSWORD"]}
     set_to(agent, monkeypatch)
-    with pytest.raises(rabbit.Misconfigured) as refusal:
-        rabbit.set_policies()
+    with pytest.raises(queues.Misconfigured) as refusal:
+        queues.set_policies()
     assert f"set_user_tags {at['AGENT_RABBITMQ_USER']} policymaker" in str(refusal.value)
     assert at["AGENT_RABBITMQ_PASSWORD"] not in str(refusal.value)
