@@ -50,7 +50,7 @@ async def _alone(file: Path, report: Callable[[str], None]) -> AsyncIterator[Non
             break
         except Timeout:
             if not told:
-                report("rabbitmq: another process is fetching it, waiting for that")
+                report("another process is fetching the packages, waiting for it")
                 told = True
             await asyncio.sleep(LOCK_POLL)
     try:
@@ -74,29 +74,36 @@ async def _fetch(packages: Sequence[str], folder: Path, report: Callable[[str], 
     debs, root = folder / "debs", folder / "root"
     debs.mkdir(parents=True)
     root.mkdir()
-    report(f"rabbitmq: downloading {len(packages)} packages, once")
+    report(f"downloading {len(packages)} Debian packages, once")
     await _download(packages, folder, debs, report)
-    report("rabbitmq: unpacking")
-    await asyncio.gather(*(_run("dpkg", "-x", str(deb), str(root), cwd=folder) for deb in debs.glob("*.deb")))
+    report("unpacking")
+    results = await asyncio.gather(
+        *(_command("dpkg", "-x", str(deb), str(root), cwd=folder) for deb in debs.glob("*.deb"))
+    )
+    if broken := [output for code, output in results if code]:
+        raise Unavailable(f"dpkg cannot unpack the packages: {broken[0][-300:]}")
 
 
 async def _download(packages: Sequence[str], folder: Path, debs: Path, report: Callable[[str], None]) -> None:
     """By the system's package lists or, where they are missing or outdated, by lists fetched for this alone."""
-    try:
-        await _run(*APT, "download", *packages, cwd=debs)
-    except Unavailable:
-        report("rabbitmq: fetching package lists")
-        lists, cache = folder / "lists", folder / "cache"
-        for each in (lists / "partial", cache / "archives" / "partial"):
-            each.mkdir(parents=True)
-        private = (*APT, "-o", f"Dir::State::Lists={lists}", "-o", f"Dir::Cache={cache}")
-        await _run(*private, "update", cwd=debs)
-        await _run(*private, "download", *packages, cwd=debs)
-
-
-async def _run(*command: str, cwd: Path) -> None:
-    code, output = await run(*command, cwd=cwd, env={**os.environ, "LC_ALL": "C"})
+    code, _ = await _command(*APT, "download", *packages, cwd=debs)
+    if code == 0:
+        return
+    report("fetching package lists")
+    lists, cache = folder / "lists", folder / "cache"
+    for each in (lists / "partial", cache / "archives" / "partial"):
+        each.mkdir(parents=True)
+    private = (*APT, "-o", f"Dir::State::Lists={lists}", "-o", f"Dir::Cache={cache}")
+    _, said = await _command(*private, "update", cwd=debs)  # one repository of several may fail: see what it gives
+    code, output = await _command(*private, "download", *packages, cwd=debs)
     if code:
-        lines = output.splitlines()
-        errors = [line for line in lines if line.startswith(("E:", "dpkg"))] or lines
-        raise Unavailable(f"{command[0]} failed: {' '.join(errors[-3:]) or f'exit code {code}'}")
+        raise Unavailable(f"apt-get cannot download the packages: {_complaints(output, said)}")
+
+
+async def _command(*command: str, cwd: Path) -> tuple[int, str]:
+    return await run(*command, cwd=cwd, env={**os.environ, "LC_ALL": "C"})
+
+
+def _complaints(*outputs: str) -> str:
+    lines = dict.fromkeys(line for output in outputs for line in output.splitlines() if line[:2] in ("E:", "W:"))
+    return " ".join([*lines][:4]) or outputs[0][-300:]

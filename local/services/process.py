@@ -99,15 +99,17 @@ def without_root() -> tuple[str, ...]:
     return ("setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups", "--")
 
 
-def give_away(path: Path, prefix: tuple[str, ...], *, below: Path) -> None:
-    """Where the prefix changes the user, let that user own `path` and pass through the folders from `below` to it."""
-    if prefix[:1] != ("setpriv",):
+def give_to_user_of(prefix: tuple[str, ...], path: Path, *, below: Path) -> None:
+    """As root: let the user the prefix changes to own `path`, and pass through the folders from `below` to it."""
+    if os.geteuid() != 0:
         return
-    nobody = pwd.getpwnam("nobody")
-    for entry in (path, *path.rglob("*")):
-        os.chown(entry, nobody.pw_uid, nobody.pw_gid, follow_symlinks=False)
+    changes_user = prefix[:1] == ("setpriv",)
+    user = pwd.getpwnam("nobody" if changes_user else "root")
+    if path.stat().st_uid != user.pw_uid:
+        for entry in (path, *path.rglob("*")):
+            os.chown(entry, user.pw_uid, user.pw_gid, follow_symlinks=False)
     for folder in path.parents:
-        if folder.is_relative_to(below):
+        if changes_user and folder.is_relative_to(below):
             folder.chmod(folder.stat().st_mode | 0o011)
 
 

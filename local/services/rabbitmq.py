@@ -43,8 +43,9 @@ class Server:
 
 async def prepare(state: State, env: Mapping[str, str], report: Callable[[str], None]) -> tuple[Program, Program]:
     """Write the node's configuration; returns the name server and the node, to be started in this order."""
-    server = _installed() or await _unpacked(state, report)
     home = state.data("rabbitmq")
+    _refuse(home, "\"'", "FACET_STATE")
+    server = _installed() or await _unpacked(state, report)
     for folder in (home, home / "mnesia", home / "log"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write_cookie(home / ".erlang.cookie")
@@ -87,18 +88,15 @@ async def prepare(state: State, env: Mapping[str, str], report: Callable[[str], 
 
 def definitions(env: Mapping[str, str]) -> dict[str, object]:
     """The users and their rights, imported at each start: a password changed in the settings takes effect."""
-    vhost = env["RABBITMQ_VHOST"]
+    vhost, user, agent = env["RABBITMQ_VHOST"], env["RABBITMQ_USER"], env["AGENT_RABBITMQ_USER"]
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
+    # Should both share an account, it is the application's.
+    users = {agent: _user(env["AGENT_RABBITMQ_PASSWORD"], ""), user: _user(env["RABBITMQ_PASSWORD"], "administrator")}
+    rights = {agent: agent_rights(env), user: everything}
     return {
         "vhosts": [{"name": vhost}],
-        "users": [
-            _user(env["RABBITMQ_USER"], env["RABBITMQ_PASSWORD"], "administrator"),
-            _user(env["AGENT_RABBITMQ_USER"], env["AGENT_RABBITMQ_PASSWORD"], ""),
-        ],
-        "permissions": [
-            {"user": env["RABBITMQ_USER"], "vhost": vhost, **everything},
-            {"user": env["AGENT_RABBITMQ_USER"], "vhost": vhost, **agent_rights(env)},
-        ],
+        "users": [{"name": name, **account} for name, account in users.items()],
+        "permissions": [{"user": name, "vhost": vhost, **right} for name, right in rights.items()],
     }
 
 
@@ -108,11 +106,10 @@ def agent_rights(env: Mapping[str, str]) -> dict[str, str]:
     return {"configure": f"^({queues})$", "write": rf"^({queues}|amq\.default)$", "read": f"^({queues})$"}
 
 
-def _user(name: str, password: str, tags: str) -> dict[str, str]:
+def _user(password: str, tags: str) -> dict[str, str]:
     salt = secrets.token_bytes(4)
     digest = hashlib.sha256(salt + password.encode()).digest()
     return {
-        "name": name,
         "password_hash": base64.b64encode(salt + digest).decode(),
         "hashing_algorithm": "rabbit_password_hashing_sha256",
         "tags": tags,
@@ -125,7 +122,7 @@ listeners.tcp.1 = 127.0.0.1:{state.port("rabbitmq")}
 management.tcp.ip = 127.0.0.1
 management.tcp.port = {state.port("rabbitmq-management")}
 management.rates_mode = none
-load_definitions = {home}/definitions.json
+load_definitions = definitions.json
 log.console = true
 log.console.use_colors = off
 log.file = false
@@ -167,13 +164,26 @@ def _installed() -> Server | None:
 
 async def _unpacked(state: State, report: Callable[[str], None]) -> Server:
     target = state.server / "rabbitmq"
+    _refuse(target, " \t\n\"'\\`$&|;<>()*?#", "FACET_SERVERS")
     try:
-        root = await debian.unpack(PACKAGES, target, report, adapt=lambda draft: _relocate(draft, target))
+        root = await debian.unpack(
+            PACKAGES, target, lambda line: report(f"rabbitmq: {line}"), adapt=lambda draft: _relocate(draft, target)
+        )
     except debian.Unavailable as problem:
         raise ServiceFailed("rabbitmq", str(problem), advice=OTHER_WAYS) from problem
     erlang = root / "usr/lib/erlang/bin"
     sbin = next((root / "usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin"))
     return Server(sbin, erlang / "epmd", f"{erlang}:{os.environ.get('PATH', os.defpath)}")
+
+
+def _refuse(folder: Path, characters: str, variable: str) -> None:
+    """RabbitMQ's scripts do not survive every path."""
+    if any(character in str(folder) for character in characters):
+        raise ServiceFailed(
+            "rabbitmq",
+            f"it cannot run in {folder}, because of the spaces or quotes in that path",
+            advice=f"next: set the environment variable {variable} to a folder without them",
+        )
 
 
 def _relocate(draft: Path, target: Path) -> None:
