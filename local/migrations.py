@@ -11,7 +11,11 @@ class RevisionFailed(Exception):
 
 def create(root: Path, message: str) -> str:
     """The path of the new file, relative to the project. Raises RevisionFailed."""
-    command = [sys.executable, "-m", "alembic", "-c", "infra/migrations/alembic.ini", "revision", "-m", message]
+    folder = root / "infra/migrations"
+    taken = [path.name.partition("_")[0] for path in folder.glob("python/migrations/versions/*.py")]
+    number = max((int(name) for name in taken if name.isdecimal()), default=0) + 1
+    config = ["-c", str(folder / "alembic.ini")]
+    command = [sys.executable, "-m", "alembic", *config, "revision", "-m", message, "--rev-id", f"{number:04}"]
     result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if result.returncode:
         raise RevisionFailed(result.stderr.strip() or result.stdout.strip())
