@@ -13,8 +13,6 @@ from facet.settings import settings
 
 app = Function("create_task")
 
-URL_SECONDS = 3600
-
 
 class PhotoForm(BaseModel):
     task_source_file: UploadedFile = Field(description="One face, from the front: JPEG, PNG or WebP, at most 10 MB.")
@@ -64,7 +62,7 @@ def create_task(caller: auth.Caller, form: PhotoForm, headers: TraceHeaders) -> 
     bucket, key = settings().minio_images_bucket, photos.object_key(caller)
     with db.transaction() as conn:
         photo_id = media.claim(
-            conn, kind="photo", bucket=bucket, object_key=key, content_type=photo.content_type, data=photo.data
+            conn, kind="photo", bucket=bucket, object_key=key, content_type=photos.CONTENT_TYPE, data=photo
         )
         task = tasks.create(
             conn,
@@ -74,10 +72,11 @@ def create_task(caller: auth.Caller, form: PhotoForm, headers: TraceHeaders) -> 
             traceparent=headers.traceparent,
         )
         entry = outbox.add(conn, task_id=task.id)
-        objects.put(bucket, key, photo.data, content_type=photo.content_type)  # last: a refused task leaves no photo
+        objects.put(bucket, key, photo, content_type=photos.CONTENT_TYPE)  # last: a refused task leaves no photo
     announce(entry)
     return TaskAccepted(
-        request_uuid=task.request_uuid, source_file_path=objects.presign_get(bucket, key, expires_in=URL_SECONDS)
+        request_uuid=task.request_uuid,
+        source_file_path=objects.presign_get(bucket, key, expires_in=media.CLIENT_URL_SECONDS),
     )
 
 

@@ -4,13 +4,11 @@ import uuid
 
 from pydantic import BaseModel, Field
 
-from avatars import tasks
+from avatars import media, tasks
 from facet import auth, db, objects
 from facet.function import Function
 
 app = Function("get_generation_history")
-
-URL_SECONDS = 3600
 
 
 class HistoryItem(BaseModel):
@@ -41,7 +39,9 @@ def get_generation_history(caller: auth.Caller) -> History:
             HistoryItem(
                 task_id=row["id"],
                 task_request_uuid=row["request_uuid"],
-                input_image_url=objects.presign_get(row["bucket"], row["object_key"], expires_in=URL_SECONDS),
+                input_image_url=objects.presign_get(
+                    row["bucket"], row["object_key"], expires_in=media.CLIENT_URL_SECONDS
+                ),
                 datetime_created=row["created_at"].isoformat(sep=" ", timespec="microseconds"),
             )
             for row in rows

@@ -2,14 +2,12 @@
 
 from pydantic import BaseModel, Field
 
-from avatars import users
+from avatars import media, users
 from avatars.refusals import UserGone
 from facet import auth, db, objects
 from facet.function import Function
 
 app = Function("get_profile_info")
-
-URL_SECONDS = 3600
 
 
 class Profile(BaseModel):
@@ -33,5 +31,5 @@ def get_profile_info(caller: auth.Caller) -> Profile:
         user = users.profile(conn, caller)
     image_url = ""
     if user["object_key"] is not None:
-        image_url = objects.presign_get(user["bucket"], user["object_key"], expires_in=URL_SECONDS)
+        image_url = objects.presign_get(user["bucket"], user["object_key"], expires_in=media.CLIENT_URL_SECONDS)
     return Profile(image_url=image_url, name=user["name"], email=user["email"])

@@ -2,13 +2,11 @@
 
 from pydantic import BaseModel, Field
 
-from avatars import api_keys, tasks
+from avatars import api_keys, media, tasks
 from facet import auth, db, objects
 from facet.function import Function
 
 app = Function("get_task_result")
-
-URL_SECONDS = 3600
 
 
 class MeshMetadata(BaseModel):
@@ -45,7 +43,7 @@ def get_task_result(caller: auth.Caller, uuid: str) -> TaskResult:
     color = model["skin_color_hex"]
     return TaskResult(
         result_file_path=objects.presign_get(
-            model["bucket"], model["object_key"], expires_in=URL_SECONDS, filename=f"avatar-{uuid}.glb"
+            model["bucket"], model["object_key"], expires_in=media.CLIENT_URL_SECONDS, filename=f"avatar-{uuid}.glb"
         ),
         mesh_metadata=MeshMetadata(skin_color_hex=color) if color else None,
     )

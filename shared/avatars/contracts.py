@@ -20,6 +20,7 @@ from pydantic import (
 TASK_TYPE = "avatar.task.v1"
 MAX_MESSAGE_BYTES = 256 * 1024
 MAX_KEY_BYTES = 1024
+MAX_SEGMENT_BYTES = 255  # where objects are files, each part is a file's name
 MAX_TEXT = 500
 DEFAULT_FAILURE = "AGENT_ERROR"
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -51,8 +52,11 @@ def _failure_code(value: Any) -> Any:
 def _object_key(value: str) -> str:
     if len(value.encode()) > MAX_KEY_BYTES:
         raise ValueError(f"an object key has at most {MAX_KEY_BYTES} bytes")
-    if CONTROL.search(value) or "\\" in value or {"", ".", ".."} & set(value.split("/")):
+    segments = value.split("/")
+    if CONTROL.search(value) or "\\" in value or {"", ".", ".."} & set(segments):
         raise ValueError("not a plain object key")
+    if max(len(segment.encode()) for segment in segments) > MAX_SEGMENT_BYTES:
+        raise ValueError(f"a part of an object key has at most {MAX_SEGMENT_BYTES} bytes here")
     return value
 
 
@@ -65,25 +69,19 @@ SkinColor = Annotated[
 ]
 
 
-class Sent(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Received(BaseModel):
-    """Fields we do not know are left alone: an agent may be newer than we are."""
+class Frozen(BaseModel):
+    """Fields that are not known are left alone: an agent may be newer than we are, or we than it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    request_uuid: uuid.UUID = Field(description="The task, as named in its message.")
 
-
-class TaskInput(Sent):
+class TaskInput(Frozen):
     input_file_url: str = Field(description="Presigned GET of the photo (JPEG, upright, sRGB); 24 hours.")
     emotions_files_urls: list[str] = Field(description="Presigned GETs of every file of the emotions bucket; 24 hours.")
     output_bucket: str = Field(description="The bucket the model must be written to.", examples=["3d-files"])
 
 
-class TaskRequested(Sent):
+class TaskRequested(Frozen):
     """Make an avatar of this photo. To the tasks queue, for one agent."""
 
     request_uuid: uuid.UUID = Field(description="Names the task in every answer.")
@@ -91,9 +89,7 @@ class TaskRequested(Sent):
     task_input_metadata: TaskInput
 
 
-class AgentError(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
+class AgentError(Frozen):
     code: Annotated[str, BeforeValidator(_failure_code)] = Field(
         default=DEFAULT_FAILURE,
         description="Capitals, digits and `_`; anything else counts as AGENT_ERROR.",
@@ -102,9 +98,10 @@ class AgentError(BaseModel):
     message: Text | None = Field(default=None, description=f"For people; the first {MAX_TEXT} characters are kept.")
 
 
-class TaskProgress(Received):
+class TaskProgress(Frozen):
     """How far a task is, or why it ended without a model. SUCCESS waits for the result message."""
 
+    request_uuid: uuid.UUID = Field(description="The task, as named in its message.")
     status: Literal["PENDING", "IN_PROGRESS", "SUCCESS", "INVALID_INPUT", "FAILED"]
     progress: int | None = Field(
         default=None, ge=0, le=100, description="Per cent; a lower one than before is ignored."
@@ -115,24 +112,21 @@ class TaskProgress(Received):
     error: AgentError | None = Field(default=None, description="Why, with INVALID_INPUT or FAILED.")
 
 
-class ResultFile(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
+class ResultFile(Frozen):
     bucket: str = Field(description="The task's output_bucket.")
     file_name: Annotated[str, AfterValidator(_object_key)] = Field(
         description="`<request_uuid>.glb`, a key under `<request_uuid>/`, or another new one that no task has claimed."
     )
 
 
-class Mesh(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
+class Mesh(Frozen):
     skin_color_hex: SkinColor | None = None
 
 
-class TaskResult(Received):
+class TaskResult(Frozen):
     """The model is in the bucket. Its size and checksum are measured by us, whatever the message says."""
 
+    request_uuid: uuid.UUID = Field(description="The task, as named in its message.")
     minio_metadata: ResultFile
     mesh_metadata: Mesh | None = None
     vertices: Count | None = None

@@ -1,10 +1,13 @@
-"""Stored objects: what is known of each, and that each address is claimed once."""
+"""Stored objects: what is known of each, that each address is claimed once, and how long its URLs live."""
 
 import hashlib
 from typing import Literal
 
 from psycopg import Connection
 from psycopg.rows import DictRow
+
+CLIENT_URL_SECONDS = 3600
+AGENT_URL_SECONDS = 24 * 3600
 
 
 class AlreadyClaimed(Exception):

@@ -7,10 +7,8 @@ from typing import Any, Literal, Protocol
 from psycopg import Connection
 from psycopg.rows import DictRow
 
-from avatars import states
+from avatars import media, states
 from avatars.contracts import TASK_TYPE, TaskInput, TaskRequested
-
-AGENT_URL_SECONDS = 24 * 3600
 
 
 class Addresses(Protocol):
@@ -50,7 +48,8 @@ def add(conn: Connection[DictRow], *, task_id: int, attempt: int = 1) -> uuid.UU
         "INSERT INTO outbox (task_id, attempt) VALUES (%s, %s) RETURNING id", (task_id, attempt)
     ).fetchone()
     assert row is not None  # RETURNING of one INSERT
-    return uuid.UUID(str(row["id"]))
+    entry: uuid.UUID = row["id"]
+    return entry
 
 
 def waiting(conn: Connection[DictRow], *, limit: int) -> list[uuid.UUID]:
@@ -104,7 +103,7 @@ def _message(row: DictRow, emotions_bucket: str, objects: Objects) -> TaskReques
     """Built when it is sent, because its URLs age."""
 
     def url(bucket: str, key: str) -> str:
-        return objects.presign_get(bucket, key, expires_in=AGENT_URL_SECONDS, audience="agent")
+        return objects.presign_get(bucket, key, expires_in=media.AGENT_URL_SECONDS, audience="agent")
 
     return TaskRequested(
         request_uuid=row["request_uuid"],

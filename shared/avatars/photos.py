@@ -5,7 +5,6 @@ import struct
 import uuid
 import warnings
 import zlib
-from dataclasses import dataclass, field
 
 from PIL import ExifTags, Image, ImageCms
 
@@ -60,18 +59,11 @@ class ImageTooSmall(Refusal):
     title = f"The photo must have at least {MIN_SIDE} pixels a side"
 
 
-@dataclass(frozen=True)
-class Photo:
-    """A photo made anew from the pixels of an upload: a JPEG without metadata."""
+def accept(upload: bytes) -> bytes:
+    """A JPEG made anew from the pixels of an upload, whatever it says it is.
 
-    data: bytes = field(repr=False)
-    width: int
-    height: int
-    content_type: str = CONTENT_TYPE
-
-
-def accept(upload: bytes) -> Photo:
-    """Decode an upload, whatever it says it is. Raises NotAnImage, BodyTooLarge, ImageTooLarge or ImageTooSmall."""
+    Raises NotAnImage, BodyTooLarge, ImageTooLarge or ImageTooSmall.
+    """
     if len(upload) > MAX_BYTES:
         raise BodyTooLarge
     with warnings.catch_warnings():
@@ -85,7 +77,7 @@ def accept(upload: bytes) -> Photo:
             raise NotAnImage from error
     encoded = io.BytesIO()
     pixels.save(encoded, "JPEG", quality=QUALITY)
-    return Photo(data=encoded.getvalue(), width=pixels.width, height=pixels.height)
+    return encoded.getvalue()
 
 
 def object_key(owner: Owner) -> str:

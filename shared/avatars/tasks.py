@@ -4,7 +4,7 @@ import re
 import secrets
 import uuid
 from dataclasses import dataclass
-from typing import Any, LiteralString
+from typing import LiteralString
 
 from psycopg import Connection
 from psycopg.rows import DictRow
@@ -115,11 +115,9 @@ def _find(conn: Connection[DictRow], owner: Owner, request_uuid: str, query: Lit
         key = uuid.UUID(request_uuid)
     except ValueError:
         return None
-    parameters: dict[str, Any] = {
-        "request_uuid": key, "user_id": owner.user_id, "api_key_id": owner.api_key_id,
-    }  # fmt: skip
     return conn.execute(
-        f"{query} AND t.request_uuid = %(request_uuid)s AND {_visible_to(owner)}", parameters
+        f"{query} AND t.request_uuid = %(request_uuid)s AND {_visible_to(owner)}",
+        {"request_uuid": key, "user_id": owner.user_id, "api_key_id": owner.api_key_id},
     ).fetchone()
 
 

@@ -98,7 +98,7 @@ def test_a_failure_keeps_its_cause(
     assert (row(sql, task)["failure_code"], row(sql, task)["failure_message"]) == (code, message)
 
 
-@pytest.mark.parametrize("name", ["{uuid}.glb", "{uuid}/head.glb", "head_7.glb", "out/head 7.glb"])
+@pytest.mark.parametrize("name", ["{uuid}.glb", "{uuid}/head.glb", "head_7.glb", "out/head 7.glb", "100% 🔑 #?&+.glb"])
 def test_a_result_makes_the_task_a_success(
     person: api.Person, task: str, sql: Sql, bucket: str, model: bytes, name: str
 ) -> None:
@@ -247,7 +247,7 @@ def test_a_malformed_message_is_set_aside_and_the_batch_goes_on(
 
 
 @pytest.mark.parametrize(
-    "name", ["", "/head.glb", "a//b.glb", "../head.glb", "a/./b.glb", "a\\b.glb", "a\0b.glb", "é" * 513]
+    "name", ["", "/head.glb", "a//b.glb", "../head.glb", "a/./b.glb", "a\\b.glb", "a\0b.glb", "é" * 513, "x" * 256]
 )
 def test_a_name_that_is_no_plain_key_is_malformed(task: str, bucket: str, queue: Queue, name: str) -> None:
     message = api.result_message(task, bucket)

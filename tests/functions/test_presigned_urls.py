@@ -1,9 +1,10 @@
 """The URLs that reading gives away."""
 
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from facet import broker
 from facet.settings import settings
 from tests.functions import api
 
@@ -35,3 +36,23 @@ def test_reading_asks_the_storage_nothing(monkeypatch: pytest.MonkeyPatch, photo
     assert len(api.history(person.headers)) == 1
     profile = api.profile(person.headers)
     assert profile.status == 200
+
+
+def test_no_url_with_its_rights_reaches_the_log(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, photo: bytes, model: bytes
+) -> None:
+    def refuse(**message: object) -> None:
+        raise ValueError(f"cannot send {message['body']!r}")
+
+    person = api.person()
+    with monkeypatch.context() as patch:
+        patch.setattr(broker, "publish", refuse)
+        request_uuid = api.create(person.headers, photo).json()["request_uuid"]
+        api.relay()
+    api.relay()
+    api.finish(request_uuid, model)
+    url = api.read("result", person.headers, request_uuid).json()["result_file_path"]
+    printed = "".join(capsys.readouterr())
+    assert "not sent" in printed
+    assert parse_qs(urlsplit(url).query)["X-Amz-Signature"][0] not in printed
+    assert "X-Amz-Signature=" not in printed

@@ -27,10 +27,9 @@ def encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
 
 
 def accepted(upload: bytes) -> Image.Image:
-    photo = photos.accept(upload)
-    image = Image.open(io.BytesIO(photo.data))
+    image = Image.open(io.BytesIO(photos.accept(upload)))
     image.load()
-    assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (photo.width, photo.height))
+    assert (image.format, image.mode) == ("JPEG", "RGB")
     return image
 
 
@@ -126,7 +125,7 @@ def test_nothing_is_kept_but_pixels(form: str) -> None:
     exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 12.0)})
     more = {"comment": b"by Ada", "xmp": b"<x:xmpmeta>52 N</x:xmpmeta>", "dpi": (300, 300)}
     upload = encoded(gradient(), form, exif=exif.tobytes(), icc_profile=SRGB_PROFILE, **more)
-    kept = photos.accept(upload + b"<script>alert(1)</script>").data
+    kept = photos.accept(upload + b"<script>alert(1)</script>")
     words = (b"Exif", b"Pocket", b"Ada", b"xmpmeta", b"ICC_PROFILE", b"script")
     assert [word for word in words if word in kept] == []
 
