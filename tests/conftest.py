@@ -59,6 +59,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """What runs the coroutines of tests marked `anyio`."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
 def services(pytestconfig: pytest.Config) -> Settings:
     """The settings by which the servers of this run are reached (POSTGRES_*, RABBITMQ_*, MINIO_*, AGENT_*)."""
     folder, leader = pytestconfig.stash[RUN]

@@ -12,6 +12,7 @@ from time import monotonic
 import psutil
 
 POLL = 0.05
+DYING = 2.0  # the kernel needs a moment to end a killed process
 
 
 def note(folder: Path, name: str, pid: int, stop_signal: signal.Signals = signal.SIGTERM) -> None:
@@ -52,13 +53,19 @@ def descendants(pid: int) -> list[psutil.Process]:
 
 async def gone(processes: Iterable[psutil.Process], patience: float) -> None:
     """Return when these are gone; what is not after `patience` seconds is killed."""
+    alive = await _still_alive(processes, patience)
+    for each in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
+    await _still_alive(alive, DYING)
+
+
+async def _still_alive(processes: Iterable[psutil.Process], patience: float) -> list[psutil.Process]:
     alive, deadline = [each for each in processes if is_alive(each)], monotonic() + patience
     while alive and monotonic() < deadline:
         await asyncio.sleep(POLL)
         alive = [each for each in alive if is_alive(each)]
-    for each in alive:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            each.kill()
+    return alive
 
 
 def is_alive(process: psutil.Process) -> bool:

@@ -17,7 +17,7 @@ from local.services.process import Program, ServiceFailed, spawn
 POLL = 0.05
 FIRST_BACKOFF, LONGEST_BACKOFF, STEADY_AFTER = 0.5, 30.0, 60.0
 STALE_PATIENCE = 5.0
-ADVICE = "next: see the log above, then `facet doctor`"
+ADVICE = "next: `facet doctor` checks what this machine lacks"
 
 Phase = Literal["starting", "running", "restarting", "stopped"]
 
@@ -109,7 +109,7 @@ class Supervisor:
         try:
             child.process = await spawn(program)
         except OSError as problem:
-            raise ServiceFailed(program.name, f"cannot run {program.command[0]}: {problem.strerror}") from problem
+            raise ServiceFailed(program.name, f"cannot run {problem.filename}: {problem.strerror}") from problem
         records.note(self._run, program.name, child.process.pid, program.stop_signal)
         await self._wait_ready(program, child.process)
         child.ready_at, child.state = child.ready_at or monotonic(), "running"
