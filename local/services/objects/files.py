@@ -59,12 +59,11 @@ class Files:
     def draft(self) -> Draft:
         return Draft(self._drafts / uuid4().hex)
 
-    def keep(self, draft: Draft) -> str:
-        """The name of the finished file, which survives a power cut from here on; nobody asks for it before."""
+    def keep(self, draft: Draft) -> None:
+        """The draft is a finished file of the same name, and survives a power cut; nobody asks for it before."""
         draft.path.rename(self._kept / draft.path.name)
         draft.sync()
         self.sync()
-        return draft.path.name
 
     def link(self, name: str) -> str:
         """A second name for the same bytes, lasting after the next `sync`."""

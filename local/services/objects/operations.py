@@ -38,7 +38,7 @@ _SELECTORS = frozenset(
     lifecycle list-type location logging metrics notification object-lock ownershipControls partNumber policy
     policyStatus publicAccessBlock renameObject replication requestPayment restore retention select session tagging
     torrent uploadId uploads versionId versioning versions website
-    """.split()  # noqa: SIM905 - forty quoted words are harder to read
+    """.split()
 )
 
 

@@ -217,9 +217,10 @@ class Storage:
 
     @contextmanager
     def _kept(self, draft: Draft) -> Iterator[str]:
-        """The draft's name as a finished file, unless what follows fails."""
-        name = self._files.keep(draft)
+        """The draft's name as a finished file, which goes again when what follows fails."""
+        name = draft.path.name
         try:
+            self._files.keep(draft)
             yield name
         except BaseException:
             self._files.drop([name])

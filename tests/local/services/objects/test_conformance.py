@@ -438,7 +438,7 @@ def test_pages_follow_one_another(s3: "S3Client", bucket: str) -> None:
     for number in range(5):
         s3.put_object(Bucket=bucket, Key=f"list/{number}", Body=b"")
     for operation in ("list_objects_v2", "list_objects"):
-        pages = s3.get_paginator(operation).paginate(Bucket=bucket, Prefix="list/", PaginationConfig={"PageSize": 2})  # type: ignore[call-overload]  # one of two names
+        pages = s3.get_paginator(operation).paginate(Bucket=bucket, Prefix="list/", PaginationConfig={"PageSize": 2})
         found = [[entry["Key"] for entry in page["Contents"]] for page in pages]
         assert found == [["list/0", "list/1"], ["list/2", "list/3"], ["list/4"]]
 

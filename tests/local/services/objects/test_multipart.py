@@ -12,7 +12,7 @@ import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
-from tests.local.services.objects.server import Server
+from tests.local.services.objects.server import Server, wait_until
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -77,7 +77,7 @@ def test_what_is_aborted_is_gone(server: Server, s3: "S3Client", bucket: str) ->
     upload = Upload(s3, bucket)
     part = upload.put(1, b"x")
     s3.abort_multipart_upload(**upload.of)
-    assert {path.name for path in (server.data / "objects").iterdir()} <= before
+    wait_until(lambda: {path.name for path in (server.data / "objects").iterdir()} <= before)
     for attempt in (lambda: upload.complete(part), lambda: s3.list_parts(**upload.of), lambda: upload.put(2, b"")):
         with pytest.raises(ClientError) as gone:
             attempt()
