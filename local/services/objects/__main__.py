@@ -38,12 +38,14 @@ def _serve(app: App, host: str, port: int) -> None:
         app,
         host=host,
         port=port,
+        interface="asgi3",
         http="httptools",
         ws="none",
         lifespan="off",
         access_log=False,
         log_level="warning",
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=1,
     )
     uvicorn.Server(config).run()
