@@ -34,7 +34,7 @@ class Painting:
 
 
 class Painter:
-    """Holds what does not depend on the photo."""
+    """Holds what does not depend on the photo. The size is in texels a side, a multiple of COARSE."""
 
     def __init__(self, size: int) -> None:
         topology = head.topology()
