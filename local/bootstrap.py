@@ -23,6 +23,7 @@ from local.orphan import end_with_parent
 
 _HIGH_DESCRIPTOR = 200  # out of the way of handlers that close the first few
 _HERE = str(Path(__file__).parent)
+_STATUS = Path("/proc/self/status")
 _MESSAGE_LIMIT = 64 * 1024
 
 
@@ -58,7 +59,18 @@ def _serve(wire: Wire) -> int:
         if os.getpid() != process:  # the handler forked and its child came back here
             return 0
         wire.send(kind, {"max_memory_kb": _peak_kb()}, body)
+        if not _can_print():  # the next event deserves an environment with streams
+            return 0
     return 0
+
+
+def _can_print() -> bool:
+    try:
+        os.fstat(1)
+        os.fstat(2)
+    except OSError:
+        return False
+    return not any(getattr(stream, "closed", False) for stream in (sys.stdout, sys.stderr))
 
 
 def _enter(init: Mapping[str, Any]) -> None:
@@ -150,8 +162,12 @@ def _encoded(error: Mapping[str, Any]) -> bytes:
 
 
 def _peak_kb() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // 1024 if sys.platform == "darwin" else peak
+    """The most that was ever resident. (getrusage would count what the process was before it became Python.)"""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # the handler may have used up all descriptors
+            return next(int(line.split()[1]) for line in _STATUS.open("rb") if line.startswith(b"VmHWM:"))
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def _moved(channel: int) -> socket.socket:

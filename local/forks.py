@@ -131,6 +131,8 @@ class _Zygote:
 
     async def stop(self) -> None:
         """Close the control socket, upon which it ends its sandboxes and itself."""
+        if self.dead:
+            return
         self._abandon()
         try:
             await asyncio.to_thread(self._child.wait, 5)

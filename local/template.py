@@ -160,7 +160,7 @@ class _Reader:
             queues=queues,
             schedules=schedules,
         )
-        self._warnings += [f"{name}: {key} is not emulated" for key in properties.unread(HARMLESS)]
+        self._warnings += [f"{logical_id}: {key} is not emulated" for key in properties.unread(HARMLESS)]
         return spec
 
     def _folder(self, properties: Properties, key: str) -> Path:

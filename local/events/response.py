@@ -58,9 +58,7 @@ def _status(value: Any) -> int:
 
 def _headers(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Single values, replaced by REST's `multiValueHeaders` of the same name."""
-    single, multi = result.get("headers") or {}, result.get("multiValueHeaders") or {}
-    if not isinstance(single, dict) or not isinstance(multi, dict):
-        raise MalformedResponse("headers is no mapping")
+    single, multi = _mapping(result, "headers"), _mapping(result, "multiValueHeaders")
     replaced = {name.lower() for name in multi}
     pairs = [(name.lower(), value) for name, value in single.items() if name.lower() not in replaced]
     for name, values in multi.items():
@@ -68,6 +66,15 @@ def _headers(result: Mapping[str, Any]) -> list[tuple[str, str]]:
             raise MalformedResponse("multiValueHeaders holds something else than lists")
         pairs += [(name.lower(), value) for value in values]
     return [(name, _value(name, value)) for name, value in pairs if name not in _HOP_BY_HOP and value is not None]
+
+
+def _mapping(result: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = result.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise MalformedResponse(f"{key} is no mapping")
+    return value
 
 
 def _value(name: str, value: Any) -> str:

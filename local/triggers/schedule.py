@@ -87,7 +87,7 @@ class ScheduleTrigger:
         try:
             invocation = await self.fire(due)
         except (Refused, LaunchFailed) as exc:
-            self._report(f"{self.schedule.name}: {exc}; tried again when it is next due")
+            self._report(f"{self.schedule.name}: {exc}; tried again when next due")
             return
         if invocation.function_error:
             kind = invocation.report.error_type

@@ -1,0 +1,4 @@
+from typing import Any
+
+
+def another(event: Any, context: Any) -> None: ...

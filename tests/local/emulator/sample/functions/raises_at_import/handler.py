@@ -1,0 +1,2 @@
+print("importing")
+raise ValueError("bad setting")

@@ -1,0 +1,5 @@
+from typing import Any
+
+
+def app(event: Any, context: Any) -> Any:
+    return event

@@ -1,0 +1,135 @@
+"""Everything that a handler should not do, by name."""
+
+import logging
+import os
+import sys
+import time
+from typing import Any
+
+Event = dict[str, Any]
+
+
+def app(event: Event, context: Any) -> Any:
+    return TROUBLES[event.get("kind") or event["rawQueryString"]](event)
+
+
+def loop(event: Event) -> None:
+    print("looping")
+    while True:
+        pass
+
+
+def end_process(event: Event) -> None:
+    print("about to end", end="")
+    os._exit(3)
+
+
+def signal_self(event: Event) -> None:
+    os.kill(os.getpid(), 11)
+
+
+def fork_and_return(event: Event) -> Any:
+    return {"child": os.fork() == 0}
+
+
+def fork_and_leave(event: Event) -> None:
+    """A grandchild in a session of its own keeps every descriptor open."""
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        time.sleep(600)
+    print(f"left behind: {pid}")
+    os._exit(0)
+
+
+def close_streams(event: Event) -> str:
+    sys.stdout.close()
+    os.close(1)
+    os.close(2)
+    return "closed"
+
+
+def close_descriptors(event: Event) -> str:
+    os.closerange(3, 1024)
+    return "closed"
+
+
+def write_into_descriptors(event: Event) -> str:
+    for descriptor in range(3, 1024):
+        try:
+            os.write(descriptor, b"\xff" * 100)
+        except OSError:
+            continue
+    return "written"
+
+
+def print_megabytes(event: Event) -> str:
+    for _ in range(50):
+        print("x" * 99_999)
+    sys.stderr.write("no newline at the end")
+    return "printed"
+
+
+def give_bytes(event: Event) -> bytes:
+    return b"\x00\xff"
+
+
+def give_nan(event: Event) -> Any:
+    return {"value": float("nan")}
+
+
+def give_object(event: Event) -> object:
+    return object()
+
+
+def give_much(event: Event) -> str:
+    return "x" * 30_000_000
+
+
+def raise_error(event: Event) -> None:
+    raise LookupError("nothing found")
+
+
+def raise_unprintable(event: Event) -> None:
+    class Unprintable(Exception):
+        def __str__(self) -> str:
+            raise ValueError("not even this")
+
+    raise Unprintable
+
+
+def raise_exit(event: Event) -> None:
+    sys.exit(4)
+
+
+def raise_quiet_exit(event: Event) -> None:
+    raise SystemExit
+
+
+def raise_interrupt(event: Event) -> None:
+    raise KeyboardInterrupt
+
+
+def recurse(event: Event) -> Any:
+    return recurse(event)
+
+
+def allocate(event: Event) -> int:
+    hoard = bytearray(event["megabytes"] * 1_000_000)
+    for start in range(0, len(hoard), 4096):
+        hoard[start] = 1
+    time.sleep(event.get("seconds", 0))
+    return len(hoard)
+
+
+def log(event: Event) -> str:
+    print("printed line")
+    logging.warning("logged line")
+    return "ok"
+
+
+def modules(event: Event) -> Any:
+    return {"local": [name for name in sys.modules if name.split(".")[0] == "local"], "six": "six" in sys.modules}
+
+
+TROUBLES = {name: value for name, value in globals().items() if callable(value) and name not in ("app", "Any")}

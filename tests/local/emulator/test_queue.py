@@ -1,0 +1,337 @@
+"""The event source mapping, against a real RabbitMQ: nothing is lost, nothing is rejected, everything is in order."""
+
+import asyncio
+import base64
+import json
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+import pika  # type: ignore[import-untyped] # pika ships no py.typed
+import pytest
+
+from local.spec import QueueMapping
+from local.triggers.queue import QueueTrigger
+from tests.conftest import management
+from tests.local.emulator.lab import Lab, lab
+
+PATIENCE = 15.0
+
+
+class Queue:
+    """A queue of a test's own, and the connection that publishes to it."""
+
+    def __init__(self, settings: dict[str, str]) -> None:
+        self.name = f"results-{uuid.uuid4().hex[:8]}"
+        self.settings = settings
+        credentials = pika.PlainCredentials(settings["RABBITMQ_USER"], settings["RABBITMQ_PASSWORD"])
+        self.parameters = pika.ConnectionParameters(
+            settings["RABBITMQ_HOST"], int(settings["RABBITMQ_PORT"]), settings["RABBITMQ_VHOST"], credentials
+        )
+        self._connection = pika.BlockingConnection(self.parameters)
+        self._channel = self._connection.channel()
+        self._channel.confirm_delivery()
+
+    def declare(self, **arguments: Any) -> None:
+        self._channel.queue_declare(self.name, durable=True, arguments=arguments)
+
+    def publish(self, *bodies: bytes, **properties: Any) -> None:
+        for body in bodies:
+            self._channel.basic_publish("", self.name, body, pika.BasicProperties(**properties), mandatory=True)
+
+    def depth(self) -> int:
+        """Messages that nobody holds."""
+        found = self._channel.queue_declare(self.name, durable=True, passive=True)
+        return int(found.method.message_count)
+
+    def take(self, name: str) -> bytes | None:
+        _, _, body = self._channel.basic_get(name, auto_ack=True)
+        return bytes(body) if body is not None else None
+
+    def declare_other(self, name: str) -> None:
+        self._channel.queue_declare(name, durable=True)
+
+    def bounce(self) -> int:
+        """Close the connections of the queue's consumers, as a restarting broker would; how many there were."""
+        with management(self.settings) as http:
+            vhost = quote(self.settings["RABBITMQ_VHOST"], safe="")
+            names = {
+                consumer["channel_details"]["connection_name"]
+                for consumer in http.get(f"/consumers/{vhost}").json()
+                if consumer["queue"]["name"] == self.name and consumer["channel_details"]
+            }
+            for name in names:
+                http.delete(f"/connections/{quote(name, safe='')}", headers={"X-Reason": "bounce"}).raise_for_status()
+            return len(names)
+
+    def close(self) -> None:
+        self._channel.queue_delete(self.name)
+        self._connection.close()
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    folder = tmp_path_factory.mktemp("sample")
+    with lab(folder, settings={"GREETING": str(folder)}) as running:
+        yield running
+
+
+@pytest.fixture
+def queue(broker: dict[str, str], sample: Lab) -> Iterator[Queue]:
+    for name in ("batches", "fail", "wait"):
+        (sample.folder / name).unlink(missing_ok=True)
+    queue = Queue(broker)
+    try:
+        yield queue
+    finally:
+        queue.close()
+
+
+def batches(sample: Lab) -> list[Any]:
+    file = sample.folder / "batches"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def bodies(event: Any) -> list[bytes]:
+    (records,) = event["rmqMessagesByQueue"].values()
+    return [base64.b64decode(record["data"]) for record in records]
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+Step = Callable[[], object]
+
+
+def triggered(sample: Lab, queue: Queue, *steps: Step, **changed: Any) -> list[str]:
+    """Run the trigger while each step in turn becomes true (one that gives None is done at once); its reports."""
+    mapping = replace(sample.template.queues[0], queue=queue.name, **changed)
+    reports: list[str] = []
+
+    async def run() -> None:
+        trigger = make_trigger(sample, mapping, queue, reports)
+        trigger.start()
+        try:
+            for step in steps:
+                await until(lambda step=step: step() in (None, True))  # type: ignore[misc] # mypy cannot see the default
+        finally:
+            await trigger.stop()
+
+    sample.run(run())
+    return reports
+
+
+def make_trigger(sample: Lab, mapping: QueueMapping, queue: Queue, reports: list[str]) -> QueueTrigger:
+    return QueueTrigger(mapping, queue.parameters, sample.invoker.invoke, report=reports.append, backoff=(0.05, 0.2))
+
+
+def test_messages_come_as_the_documented_event_and_are_acked(sample: Lab, queue: Queue) -> None:
+    queue.declare()
+    queue.publish(
+        b'{"a": 1}',
+        content_type="application/json",
+        correlation_id="c",
+        message_id="m",
+        type="avatar.task.v1",
+        timestamp=1,
+        app_id="agent",
+        delivery_mode=2,
+        headers={"traceparent": "00-x", "x-attempt": 2},
+    )
+    triggered(sample, queue, lambda: len(batches(sample)) == 1)
+    (event,) = batches(sample)
+    assert event["eventSource"] == "aws:rmq"
+    assert event["eventSourceArn"] == "arn:aws:mq:us-east-1:000000000000:broker:sample:b-1"
+    ((key, (record,)),) = event["rmqMessagesByQueue"].items()
+    assert key == f"{queue.name}::{queue.parameters.virtual_host}"
+    assert record == {
+        "basicProperties": {
+            "contentType": "application/json",
+            "contentEncoding": None,
+            "headers": {"traceparent": {"bytes": list(b"00-x")}, "x-attempt": 2},
+            "deliveryMode": 2,
+            "priority": None,
+            "correlationId": "c",
+            "replyTo": None,
+            "expiration": None,
+            "messageId": "m",
+            "timestamp": "Jan 1, 1970, 12:00:01 AM",
+            "type": "avatar.task.v1",
+            "userId": None,
+            "appId": "agent",
+            "clusterId": None,
+            "bodySize": 8,
+        },
+        "redelivered": False,
+        "data": base64.b64encode(b'{"a": 1}').decode(),
+    }
+    assert queue.depth() == 0
+
+
+def test_a_batch_is_as_big_as_it_may_be_and_keeps_the_order(sample: Lab, queue: Queue) -> None:
+    queue.declare()
+    given = [str(number).encode() for number in range(8)]
+    queue.publish(*given)
+    triggered(sample, queue, lambda: sum(len(bodies(event)) for event in batches(sample)) == 8, window_seconds=0.2)
+    assert [len(bodies(event)) for event in batches(sample)] == [3, 3, 2]
+    assert [body for event in batches(sample) for body in bodies(event)] == given
+    assert queue.depth() == 0
+
+
+def test_a_failing_function_gets_the_batch_again_and_nothing_is_rejected(sample: Lab, queue: Queue) -> None:
+    queue.declare()
+    queue.publish(b"1", b"2")
+    fail = sample.folder / "fail"
+    fail.touch()
+    reports = triggered(
+        sample, queue, lambda: len(batches(sample)) >= 3, fail.unlink, lambda: len(batches(sample)) >= 4
+    )
+    assert {tuple(bodies(event)) for event in batches(sample)} == {(b"1", b"2")}
+    (records,) = batches(sample)[-1]["rmqMessagesByQueue"].values()
+    assert [record["redelivered"] for record in records] == [False, False]
+    assert queue.depth() == 0
+    assert reports[0] == ("consume.Results: consume failed (RuntimeError); the batch of 2 is kept and tried again")
+
+
+def test_a_batch_that_never_succeeded_goes_back_redelivered(sample: Lab, queue: Queue) -> None:
+    queue.declare()
+    queue.publish(b"1")
+    fail = sample.folder / "fail"
+    fail.touch()
+    triggered(sample, queue, lambda: len(batches(sample)) >= 1)
+    assert queue.depth() == 1
+    fail.unlink()
+    seen = len(batches(sample))
+    triggered(sample, queue, lambda: len(batches(sample)) > seen)
+    ((record,),) = batches(sample)[-1]["rmqMessagesByQueue"].values()
+    assert record["redelivered"] is True
+    assert queue.depth() == 0
+
+
+def test_stopping_lets_the_batch_at_work_finish_and_acks_it(sample: Lab, queue: Queue) -> None:
+    queue.declare()
+    queue.publish(b"1")
+    wait = sample.folder / "wait"
+    wait.touch()
+
+    async def run() -> None:
+        mapping = replace(sample.template.queues[0], queue=queue.name)
+        trigger = make_trigger(sample, mapping, queue, [])
+        trigger.start()
+        await until(lambda: batches(sample))
+        stopping = asyncio.ensure_future(trigger.stop())
+        await asyncio.sleep(0.05)
+        wait.unlink()
+        await stopping
+
+    sample.run(run())
+    assert queue.depth() == 0
+
+
+def test_a_lost_connection_is_made_anew_and_the_batch_comes_again(sample: Lab, queue: Queue) -> None:
+    queue.declare()
+    queue.publish(b"1")
+    wait = sample.folder / "wait"
+    wait.touch()
+    reports = triggered(
+        sample,
+        queue,
+        lambda: len(batches(sample)) == 1,
+        lambda: queue.bounce() > 0,
+        wait.unlink,
+        lambda: len(batches(sample)) == 2,
+        lambda: queue.bounce() > 0,
+        lambda: queue.publish(b"2"),
+        lambda: len(batches(sample)) == 3,
+    )
+    assert [bodies(event) for event in batches(sample)] == [[b"1"], [b"1"], [b"2"]]
+    assert queue.depth() == 0
+    assert any("trying again" in report for report in reports)
+
+
+def test_a_queue_may_come_later(sample: Lab, queue: Queue) -> None:
+    mapping = replace(sample.template.queues[0], queue=queue.name)
+    reports: list[str] = []
+
+    async def run() -> None:
+        trigger = make_trigger(sample, mapping, queue, reports)
+        trigger.start()
+        await until(lambda: reports)
+        queue.declare()
+        queue.publish(b"1")
+        await until(lambda: batches(sample))
+        await trigger.stop()
+
+    sample.run(run())
+    assert [report for report in reports if "NOT_FOUND" in report] == reports
+    assert len(reports) == 1
+
+
+def test_a_broker_may_come_later(sample: Lab, queue: Queue, unused_port: int) -> None:
+    mapping = replace(sample.template.queues[0], queue=queue.name)
+    reports: list[str] = []
+
+    async def run() -> None:
+        gone = pika.ConnectionParameters("127.0.0.1", unused_port)
+        trigger = QueueTrigger(mapping, gone, sample.invoker.invoke, report=reports.append, backoff=(0.01, 0.05))
+        trigger.start()
+        await until(lambda: reports)
+        await asyncio.sleep(0.2)
+        await trigger.stop()
+
+    sample.run(run())
+    assert len(reports) == 1
+    assert "the broker cannot be reached" in reports[0]
+
+
+@pytest.fixture
+def unused_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def test_an_event_holds_six_megabytes_at_most(sample: Lab, queue: Queue) -> None:
+    queue.declare()
+    queue.publish(*(bytes([number]) * 2_000_000 for number in range(4)))
+    triggered(sample, queue, lambda: sum(len(bodies(event)) for event in batches(sample)) == 4, window_seconds=1.0)
+    assert [len(bodies(event)) for event in batches(sample)] == [2, 2]
+    assert queue.depth() == 0
+
+
+def test_a_message_no_event_can_hold_goes_to_the_dead_letters(sample: Lab, queue: Queue) -> None:
+    dead = f"{queue.name}.dead"
+    queue.declare_other(dead)
+    queue.declare(**{"x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead})
+    queue.publish(b"x" * 5_000_000, b"small")
+    reports = triggered(sample, queue, lambda: len(batches(sample)) == 1)
+    assert [bodies(event) for event in batches(sample)] == [[b"small"]]
+    assert queue.take(dead) == b"x" * 5_000_000
+    assert reports == [f"{queue.name}: a message of 5000000 bytes fits in no event"]
+
+
+def test_heartbeats_go_on_while_a_batch_runs(sample: Lab, queue: Queue) -> None:
+    queue.declare()
+    queue.publish(b"1")
+    queue.parameters.heartbeat = 1
+    wait = sample.folder / "wait"
+    wait.touch()
+
+    async def run() -> list[str]:
+        reports: list[str] = []
+        trigger = make_trigger(sample, replace(sample.template.queues[0], queue=queue.name), queue, reports)
+        trigger.start()
+        await until(lambda: batches(sample))
+        await asyncio.sleep(3.5)  # the broker ends a connection after two silent seconds
+        wait.unlink()
+        await trigger.stop()
+        return reports
+
+    assert sample.run(run()) == []
+    assert queue.depth() == 0
+    assert len(batches(sample)) == 1
