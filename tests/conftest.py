@@ -18,15 +18,14 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 import psutil
-import psycopg
 import pytest
 from filelock import FileLock
 from psycopg import sql
 
 from local.environment import render
-from local.services import rabbitmq, records
+from local.services import records
+from tests.servers import create_vhost, management, named, postgres
 
 PROJECT = Path(__file__).resolve().parents[1]
 RUN = pytest.StashKey[tuple[Path, int]]()  # the folder of this test run and the process that leads it
@@ -104,19 +103,13 @@ def database(services: Settings, worker: str) -> Settings:
     """POSTGRES_* of an empty database of this worker's own."""
     with postgres(services, autocommit=True) as conn:
         conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(worker)))
-    return {**_named(services, "POSTGRES_"), "POSTGRES_DB": worker}
+    return {**named(services, "POSTGRES_"), "POSTGRES_DB": worker}
 
 
 @pytest.fixture(scope="session")
 def broker(services: Settings, worker: str) -> Settings:
     """RABBITMQ_* of an empty virtual host of this worker's own, in which the agent has its usual rights."""
-    with management(services) as http:
-        http.put(f"/vhosts/{worker}").raise_for_status()
-        everything = {"configure": ".*", "write": ".*", "read": ".*"}
-        http.put(f"/permissions/{worker}/{services['RABBITMQ_USER']}", json=everything).raise_for_status()
-        rights = rabbitmq.agent_rights(services)
-        http.put(f"/permissions/{worker}/{services['AGENT_RABBITMQ_USER']}", json=rights).raise_for_status()
-    return {**_named(services, "RABBITMQ_", "AGENT_RABBITMQ_"), "RABBITMQ_VHOST": worker}
+    return create_vhost(services, worker)
 
 
 @pytest.fixture(scope="session")
@@ -127,7 +120,7 @@ def buckets(services: Settings, worker: str) -> Settings:
         "MINIO_3D_FILES_BUCKET": f"{worker}-3d-files",
         "MINIO_DECA_EMOTIONS_BUCKET": f"{worker}-deca-emotions",
     }
-    return {**_named(services, "MINIO_"), **names}
+    return {**named(services, "MINIO_"), **names}
 
 
 @pytest.fixture(scope="session")
@@ -168,31 +161,6 @@ def clean(environment: Settings) -> Settings:
         for queue in http.get(f"/queues/{vhost}", params={"disable_stats": "true", "columns": "name"}).json():
             http.delete(f"/queues/{vhost}/{quote(queue['name'], safe='')}/contents").raise_for_status()
     return environment
-
-
-def postgres(settings: Settings, *, autocommit: bool = False) -> psycopg.Connection[tuple[Any, ...]]:
-    """A connection of the test itself; `with` commits and closes it."""
-    return psycopg.connect(
-        host=settings["POSTGRES_HOST"],
-        port=settings["POSTGRES_PORT"],
-        user=settings["POSTGRES_USER"],
-        password=settings["POSTGRES_PASSWORD"],
-        dbname=settings["POSTGRES_DB"],
-        autocommit=autocommit,
-    )
-
-
-def management(settings: Settings) -> httpx.Client:
-    """A client of RabbitMQ's HTTP API."""
-    return httpx.Client(
-        base_url=f"{settings['RABBITMQ_MANAGEMENT_URL']}/api",
-        auth=(settings["RABBITMQ_USER"], settings["RABBITMQ_PASSWORD"]),
-        trust_env=False,
-    )
-
-
-def _named(settings: Settings, *prefixes: str) -> Settings:
-    return {name: value for name, value in settings.items() if name.startswith(prefixes)}
 
 
 def _export(settings: Settings, patch: pytest.MonkeyPatch) -> None:

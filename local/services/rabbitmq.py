@@ -29,6 +29,7 @@ ERLANG_OPTIONS = " ".join(
         "-shutdown_time 2000",
     )
 )
+PACKAGED = Path("/usr/lib/rabbitmq/lib")
 NODE = "facet@localhost"  # queues belong to the node's name: another name would not find them
 
 
@@ -86,7 +87,7 @@ async def prepare(state: State, env: Mapping[str, str], report: Callable[[str], 
     return epmd, node
 
 
-def definitions(env: Mapping[str, str]) -> dict[str, object]:
+def definitions(env: Mapping[str, str]) -> dict[str, list[dict[str, str]]]:
     """The users and their rights, imported at each start: a password changed in the settings takes effect."""
     vhost, user, agent = env["RABBITMQ_VHOST"], env["RABBITMQ_USER"], env["AGENT_RABBITMQ_USER"]
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
@@ -155,7 +156,7 @@ def _environment(state: State, home: Path, server: Server) -> dict[str, str]:
 
 def _installed() -> Server | None:
     """A server of the system, by its own script: the one in /usr/sbin changes the user."""
-    found = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server"))
+    found = sorted(PACKAGED.glob("rabbitmq_server-*/sbin/rabbitmq-server"))
     on_path = shutil.which("rabbitmq-server")
     script = found[-1] if found else Path(on_path).resolve() if on_path else None
     epmd = shutil.which("epmd")
