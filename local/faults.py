@@ -15,8 +15,11 @@ def crashed(request_id: str, ended: Exit) -> bytes:
 
 
 def error_type(payload: bytes) -> str:
-    """The `errorType` of an error object."""
-    return str(json.loads(payload).get("errorType", ""))
+    """The `errorType` of an error object; empty when a handler has forged something else."""
+    try:
+        return str(json.loads(payload)["errorType"])
+    except (LookupError, TypeError, ValueError):
+        return ""
 
 
 def _cause(ended: Exit) -> str:

@@ -56,7 +56,10 @@ class ForkLauncher:
             if self._stopping:
                 raise LaunchFailed("the invoker is stopping")
             if self._zygote is None or self._zygote.dead:
-                self._zygote = _Zygote(self._log, self._died)
+                try:
+                    self._zygote = _Zygote(self._log, self._died)
+                except OSError as exc:
+                    raise LaunchFailed(f"no process can be started: {exc}") from exc
                 ready = await self._zygote.preload(self._preload)
                 for package, failure in ready["failures"].items():
                     self._report(f"{package} cannot be imported ahead: {failure}")
@@ -207,7 +210,7 @@ class _Zygote:
         for future in waiting:
             if not future.done():
                 future.set_exception(ZygoteDied())
-        self._ready.exception()  # seen, also where nobody waits
+                future.exception()  # seen, also where nobody waits
         for process in self._processes.values():
             process.exited.set_result(Exit(None))
         self._forks.clear()

@@ -151,7 +151,7 @@ class _Gateway:
         if domain == "localhost" and label and host not in self._hosts:
             return self._url(incoming, self._by_host.get(label), label, incoming.path)
         if host not in self._hosts:
-            detail = f"Host {host[:100]!r} is not served here; it is served at localhost and at the names in APP_HOST."
+            detail = f"Host {host[:100]!r} is not served here, only localhost and the names the operator has allowed."
             raise _problem(421, "Misdirected Request", detail, "HOST_UNKNOWN")
         if incoming.path.startswith("/fn/"):
             name, slash, rest = incoming.path.removeprefix("/fn/").partition("/")

@@ -83,7 +83,7 @@ class Invoker:
         self._pool: Pool
         self._running: set[asyncio.Task[Invocation]] = set()
         self._watching: asyncio.Task[None] | None = None
-        self._stopping = False
+        self._stopping = self._closed = False
 
     async def start(self) -> None:
         """Make ready to start sandboxes. Raises LaunchFailed."""
@@ -96,6 +96,7 @@ class Invoker:
         self._stopping = True
         if self._running:
             await asyncio.wait(self._running, timeout=grace)
+        self._closed = True
         if self._watching:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
@@ -166,20 +167,24 @@ class Invoker:
 
     async def _run(self, lease: Lease, event: bytes, request_id: str, trace: str) -> Invocation:
         """One that no handler has seen yet is given to another sandbox; a handler that has it is never asked twice."""
-        spec = lease.spec
+        spec, log = lease.spec, self._logs[lease.spec.name]
+        announced = False
         for _ in range(_ATTEMPTS):
-            init_ms, outcome = None, None
+            init_ms = None
             try:
                 if lease.sandbox is None:
                     init_ms = await self._start(lease, request_id)
                 assert lease.sandbox is not None
-                self._logs[spec.name].write(start_line(request_id))
+                if not announced:
+                    log.write(start_line(request_id))
+                    announced = True
                 outcome = await lease.sandbox.invoke(request_id, event, trace=trace)
             except NotBegun:
                 lease.sandbox = None
                 continue
             except InitFailed as exc:
-                self._logs[spec.name].write(start_line(request_id))
+                if not announced:
+                    log.write(start_line(request_id))
                 outcome = exc.outcome
             return self._ended(spec, request_id, outcome, init_ms)
         raise LaunchFailed(f"{_ATTEMPTS} sandboxes of {spec.name} died before they got the event")
@@ -189,7 +194,9 @@ class Invoker:
         started = time.perf_counter()
         log = self._logs[lease.spec.name]
         lease.sandbox = await Sandbox.launch(lease.spec, self._launcher, body_limit=self.limits.response, log=log)
-        self._pool.busy.add(lease.sandbox)
+        if self._closed:
+            await lease.sandbox.end()
+            raise Busy("the invoker is stopping")
         await lease.sandbox.initialise(request_id, response_limit=self.limits.response)
         return (time.perf_counter() - started) * 1000
 
@@ -213,7 +220,7 @@ class Invoker:
         """Enforce memory limits and end what has been idle for long."""
         while True:
             await asyncio.sleep(_WATCH_SECONDS)
-            for sandbox in list(self._pool.busy):
+            for sandbox in self._pool.at_work():
                 if sandbox.alive and memory.exceeds(sandbox.process.pid, sandbox.spec.memory):
                     sandbox.out_of_memory = True
                     sandbox.process.kill()

@@ -63,17 +63,14 @@ class Pool:
         self._generations: Counter[str] = Counter()
         self._waiters: deque[_Waiter] = deque()
         self._ending: set[asyncio.Task[None]] = set()
-        self.busy: set[Sandbox] = set()
+        self._leases: set[Lease] = set()
 
     async def acquire(self, spec: FunctionSpec) -> Lease:
         """Wait in line for a lease. Raises Throttled and Busy."""
         reserved = spec.reserved_concurrency
         if reserved is not None and self._active[spec.name] >= reserved:
             raise Throttled(f"all {reserved} reserved concurrent executions of {spec.name} are in use")
-        if (
-            len(self._waiters)
-            and sum(waiter.spec.name == spec.name for waiter in self._waiters) >= self._bounds.waiting
-        ):
+        if sum(waiter.spec.name == spec.name for waiter in self._waiters) >= self._bounds.waiting:
             raise Busy(f"{self._bounds.waiting} requests already wait for {spec.name}")
         self._active[spec.name] += 1
         waiter = _Waiter(spec, asyncio.get_running_loop().create_future())
@@ -93,16 +90,20 @@ class Pool:
     def release(self, lease: Lease) -> None:
         """Give the sandbox back for the next in line, or its place when there is none (any more)."""
         name, sandbox = lease.spec.name, lease.sandbox
+        self._leases.discard(lease)
         self._active[name] -= 1
         if sandbox is None:
             self._places[name] -= 1
         elif sandbox.alive and lease.generation == self._generations[name]:
-            self.busy.discard(sandbox)
             sandbox.idle_since = time.monotonic()
             self._idle[name].append(sandbox)
         else:
             self._retire(sandbox)
         self._grant()
+
+    def at_work(self) -> list[Sandbox]:
+        """The sandboxes that import a function or handle an event."""
+        return [lease.sandbox for lease in self._leases if lease.sandbox]
 
     def recycle(self, name: str) -> None:
         """No later invocation gets a sandbox of before; those at work finish."""
@@ -129,7 +130,7 @@ class Pool:
                 waiter.granted.set_exception(Busy("the invoker is stopping"))
         for name in list(self._idle):
             self.recycle(name)
-        await asyncio.gather(*(sandbox.end() for sandbox in self.busy), *self._ending)
+        await asyncio.gather(*(sandbox.end() for sandbox in self.at_work()), *self._ending)
 
     def _grant(self) -> None:
         """Serve the waiters in order. One that the cap holds up lets no later one start a sandbox before it."""
@@ -143,6 +144,7 @@ class Pool:
                 self._places[waiter.spec.name] += 1
                 lease = Lease(waiter.spec, None, self._generations[waiter.spec.name])
             if lease is not None:
+                self._leases.add(lease)
                 waiter.granted.set_result(lease)
         self._waiters = deque(waiter for waiter in self._waiters if not waiter.granted.done())
         while blocked > len(self._ending) and (sandbox := self._longest_idle()):
@@ -153,7 +155,6 @@ class Pool:
         while idle:
             sandbox = idle.pop()
             if sandbox.alive:
-                self.busy.add(sandbox)
                 return Lease(spec, sandbox, self._generations[spec.name])
             self._retire(sandbox)
         return None
@@ -174,7 +175,6 @@ class Pool:
 
     async def _end(self, sandbox: Sandbox) -> None:
         await sandbox.end()
-        self.busy.discard(sandbox)
         self._places[sandbox.spec.name] -= 1
 
     def _ended(self, task: "asyncio.Task[None]") -> None:

@@ -75,7 +75,13 @@ class Sandbox:
         finally:
             theirs.close()
             os.close(write)
-        channel = await Channel.open(ours, body_limit + _FRAME_MARGIN)
+        try:
+            channel = await Channel.open(ours, body_limit + _FRAME_MARGIN)
+        except BaseException:
+            process.kill()
+            ours.close()
+            os.close(read)
+            raise
         return cls(spec, process, channel, read, log)
 
     @property
@@ -106,6 +112,7 @@ class Sandbox:
             if ended.code is None:
                 raise NotBegun from None
             raise InitFailed(self._crashed(request_id, ended, started)) from None
+        self._output.drain()
         if frame.kind == FAILED:
             ended = await self.end()
             raise InitFailed(self._outcome(frame.body, "error", started, ended.max_memory_kb))

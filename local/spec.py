@@ -78,7 +78,6 @@ class FunctionSpec:
     memory: int = 128
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     reserved_concurrency: int | None = None
-    provisioned: int = 0
     url: FunctionUrl | None = None
     routes: tuple[Route, ...] = ()
     queues: tuple[QueueMapping, ...] = ()

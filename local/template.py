@@ -142,7 +142,6 @@ class _Reader:
         self._require(code / "requirements.txt")
         handler = properties.text("Handler")
         routes, queues, schedules = self._sources.read(name, properties.part("Events"))
-        provisioned = properties.part("ProvisionedConcurrencyConfig")
         spec = FunctionSpec(
             name=name,
             logical_id=logical_id,
@@ -154,7 +153,6 @@ class _Reader:
             memory=properties.whole("MemorySize", 128, low=128, high=10_240),
             environment=self._environment(properties.part("Environment").part("Variables")),
             reserved_concurrency=properties.whole("ReservedConcurrentExecutions", None),
-            provisioned=provisioned.whole("ProvisionedConcurrentExecutions", 0),
             url=self._url(properties),
             routes=routes,
             queues=queues,

@@ -213,5 +213,15 @@ def test_a_handler_sees_its_own_environment_and_nothing_of_ours(sample: Lab, mon
     assert not {"HOME", "PYTHONPATH", "VIRTUAL_ENV", "PYTEST_CURRENT_TEST"} & set(given)
 
 
+def test_what_an_import_prints_comes_before_the_start(sample: Lab) -> None:
+    request_id = sample.invoke("raises_at_import").request_id
+    log = sample.log("raises_at_import")
+    assert 0 <= log.rindex("importing") < log.index(f"START RequestId: {request_id}")
+
+
+def test_there_is_nothing_to_read_from(sample: Lab) -> None:
+    assert harmless(sample, "read_input") == ""
+
+
 def test_our_own_modules_are_not_to_be_seen(sample: Lab) -> None:
     assert answer(sample.invoke("trouble", {"kind": "modules"}))["local"] == []

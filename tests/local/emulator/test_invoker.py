@@ -262,6 +262,23 @@ def test_a_stopped_invoker_lets_what_runs_finish_and_refuses_the_rest(tmp_path: 
         assert isinstance(late, Busy)
 
 
+def test_stopping_while_sandboxes_start_leaves_none(tmp_path: Path) -> None:
+    with lab(tmp_path) as sample:
+
+        async def stopped() -> list[Invocation | BaseException]:
+            calls = [asyncio.ensure_future(sample.invoker.invoke("slow", {"seconds": 30})) for _ in range(8)]
+            await asyncio.sleep(0)
+            await sample.invoker.stop(grace=0)
+            return await asyncio.gather(*calls, return_exceptions=True)
+
+        started = time.monotonic()
+        zygote = newest_zygote()
+        assert not any(isinstance(result, Invocation) and not result.function_error for result in sample.run(stopped()))
+        assert time.monotonic() - started < 3
+        assert not zygote.is_running()
+        assert set(sample.invoker.sandboxes()["slow"].values()) == {0}
+
+
 PARENT = """
 import asyncio, sys
 from pathlib import Path

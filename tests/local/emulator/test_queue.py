@@ -15,8 +15,8 @@ import pytest
 
 from local.spec import QueueMapping
 from local.triggers.queue import QueueTrigger
-from tests.conftest import management
 from tests.local.emulator.lab import Lab, lab
+from tests.servers import management
 
 PATIENCE = 15.0
 

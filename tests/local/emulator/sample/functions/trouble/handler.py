@@ -128,6 +128,10 @@ def log(event: Event) -> str:
     return "ok"
 
 
+def read_input(event: Event) -> str:
+    return sys.stdin.read()
+
+
 def modules(event: Event) -> Any:
     return {"local": [name for name in sys.modules if name.split(".")[0] == "local"], "six": "six" in sys.modules}
 
