@@ -17,12 +17,12 @@ from local.incoming import BodyTooLarge, Disconnected, Incoming, Receive, Scope,
 from local.invoker import EventTooLarge, Invocation, Limits, new_trace
 from local.launcher import LaunchFailed
 from local.pool import Refused, Throttled
-from local.routes import Match, RouteTable
+from local.replies import Answered, json_response, method_not_allowed, problem, send_response
+from local.routes import RouteTable
 from local.spec import Cors, FunctionSpec, Route
 from local.template import Template
 
 HEADER_LIMIT = 32 * 1024
-_LINGER_SECONDS = 2.0
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 # Errors of a deployment rather than of a request: their text tells the developer what to mend.
 _DEPLOYMENT_ERRORS = ("Runtime.ImportModuleError", "Runtime.UserCodeSyntaxError", "Runtime.HandlerNotFound")
@@ -66,14 +66,6 @@ class _Target:
     cors: Cors | None
     route: Route | None = None
     parameters: Mapping[str, str] | None = None
-
-
-class _Answered(Exception):
-    """The gateway's own answer, in place of a function's."""
-
-    def __init__(self, response: HttpResponse) -> None:
-        self.response = response
-        super().__init__(response.status)
 
 
 def create_app(
@@ -123,7 +115,7 @@ class _Gateway:
             target = self._target(incoming)
             invocation = await self._invoke(incoming, target, request_id)
             response = _decoded(invocation, target)
-        except _Answered as answer:
+        except Answered as answer:
             response = answer.response
         except Disconnected:
             return
@@ -131,7 +123,7 @@ class _Gateway:
             response = cors.with_origin(response, target.cors, incoming.headers.get("origin", ""))
         if not any(name == "x-request-id" for name, _ in response.headers):
             response = replace(response, headers=(*response.headers, ("x-request-id", request_id)))
-        await _send(incoming, response, send)
+        await send_response(incoming, response, send)
         if self._on_request:
             duration_ms = (time.perf_counter() - started) * 1000
             cold = bool(invocation and invocation.report.init_ms is not None)
@@ -140,49 +132,48 @@ class _Gateway:
             self._on_request(line)
 
     def _target(self, incoming: Incoming) -> _Target:
-        """Whom the request is for. Raises _Answered: refusals, preflights and the manifest are the gateway's own."""
+        """Whom the request is for. Raises Answered: refusals, preflights and the manifest are the gateway's own."""
         host = incoming.host
         if host is None:
-            raise _problem(400, "Bad Request", "The request needs exactly one Host header.", "HOST_INVALID")
+            raise problem(400, "Bad Request", "The request needs exactly one Host header.", "HOST_INVALID")
         if sum(len(name) + len(value) for name, value in incoming.header_list) > HEADER_LIMIT:
             detail = f"The headers are longer than {HEADER_LIMIT} bytes."
-            raise _problem(431, "Request Header Fields Too Large", detail, "HEADERS_TOO_LARGE")
+            raise problem(431, "Request Header Fields Too Large", detail, "HEADERS_TOO_LARGE")
         label, _, domain = host.rpartition(".")
         if domain == "localhost" and label and host not in self._hosts:
             return self._url(incoming, self._by_host.get(label), label, incoming.path)
         if host not in self._hosts:
             detail = f"Host {host[:100]!r} is not served here, only localhost and the names the operator has allowed."
-            raise _problem(421, "Misdirected Request", detail, "HOST_UNKNOWN")
+            raise problem(421, "Misdirected Request", detail, "HOST_UNKNOWN")
         if incoming.path.startswith("/fn/"):
             name, slash, rest = incoming.path.removeprefix("/fn/").partition("/")
             return self._url(incoming, self._template.functions.get(name), name, slash + rest or "/")
         if incoming.path == "/_local/functions" and incoming.is_local:
-            raise _Answered(_json_response(200, {"functions": list(map(self._described, self._specs()))}))
+            raise Answered(json_response(200, {"functions": list(map(self._described, self._specs()))}))
         return self._routed(incoming)
 
     def _url(self, incoming: Incoming, spec: FunctionSpec | None, name: str, path: str) -> _Target:
         if spec is None or spec.url is None:
             known = ", ".join(spec.name for spec in self._specs() if spec.url)
             detail = f"There is no function URL {name[:100]}; functions with a URL: {known}."
-            raise _problem(404, "Not Found", detail, "FUNCTION_NOT_FOUND")
+            raise problem(404, "Not Found", detail, "FUNCTION_NOT_FOUND")
         if spec.url.cors and cors.is_preflight(incoming.method, incoming.headers):
-            raise _Answered(cors.preflight(spec.url.cors, incoming.headers))
+            raise Answered(cors.preflight(spec.url.cors, incoming.headers))
         if spec.url.auth_type != "NONE":
-            detail = (
-                f"The URL of {spec.name} takes requests signed for AWS_IAM only, and signatures are not checked here."
-            )
-            raise _problem(403, "Forbidden", detail, "SIGNATURE_REQUIRED")
+            detail = f"The URL of {spec.name} takes signed requests only (AWS_IAM); signatures are not checked here."
+            raise problem(403, "Forbidden", detail, "SIGNATURE_REQUIRED")
         return _Target(spec.name, path, spec.url.cors)
 
     def _routed(self, incoming: Incoming) -> _Target:
         match = self._routes.match(incoming.method, incoming.path)
         if match is None:
-            raise _problem(404, "Not Found", "Not Found", "NOT_FOUND")
+            raise problem(404, "Not Found", "Not Found", "NOT_FOUND")
         if match.route:
             return _Target(match.route.function, incoming.path, match.cors, match.route, match.parameters)
         if incoming.method == "OPTIONS" and match.cors:
-            raise _Answered(cors.preflight(match.cors, incoming.headers))
-        raise _method_not_allowed(incoming, match)
+            raise Answered(cors.preflight(match.cors, incoming.headers))
+        refused = method_not_allowed(match.allowed).response
+        raise Answered(cors.with_origin(refused, match.cors, incoming.headers.get("origin", "")))
 
     async def _invoke(self, incoming: Incoming, target: _Target, request_id: str) -> Invocation:
         limit, trace = self._invoker.limits.request_body, incoming.headers.get("x-amzn-trace-id") or new_trace()
@@ -197,18 +188,14 @@ class _Gateway:
                 event = rest_event(request, resource=target.route.path, path_parameters=target.parameters)
             return await self._invoker.invoke(target.function, event, request_id=request_id, trace=trace)
         except (BodyTooLarge, EventTooLarge) as exc:
-            detail = (
-                f"The request body is larger than the {limit} bytes a function takes. {self._too_large_hint}".strip()
-            )
-            raise _problem(413, "Request Too Long", detail, "BODY_TOO_LARGE") from exc
+            detail = f"The request body is larger than the {limit} bytes a function takes. {self._too_large_hint}"
+            raise problem(413, "Request Too Long", detail.strip(), "BODY_TOO_LARGE") from exc
         except Throttled as exc:
-            problem = _problem(429, "Rate Exceeded.", str(exc), "TOO_MANY_REQUESTS", retry_after=exc.retry_after)
-            raise problem from exc
+            raise problem(429, "Rate Exceeded.", str(exc), "TOO_MANY_REQUESTS", retry_after=exc.retry_after) from exc
         except Refused as exc:
-            problem = _problem(503, "Service Unavailable", str(exc), "BUSY", retry_after=exc.retry_after)
-            raise problem from exc
+            raise problem(503, "Service Unavailable", str(exc), "BUSY", retry_after=exc.retry_after) from exc
         except LaunchFailed as exc:
-            raise _problem(503, "Service Unavailable", str(exc), "NO_SANDBOX", retry_after=5) from exc
+            raise problem(503, "Service Unavailable", str(exc), "NO_SANDBOX", retry_after=5) from exc
 
     def _specs(self) -> Iterable[FunctionSpec]:
         return self._template.functions.values()
@@ -235,48 +222,10 @@ def _decoded(invocation: Invocation, target: _Target) -> HttpResponse:
         detail = f"Function {invocation.function} failed ({kind}); its log says more."
         if kind in _DEPLOYMENT_ERRORS:
             detail += f" {json.loads(invocation.payload)['errorMessage']}"
-        raise _problem(502, "Internal Server Error", detail, code)
+        raise problem(502, "Internal Server Error", detail, code)
     text_type = "text/plain; charset=utf-8" if target.route and target.route.kind == "http" else "application/json"
     try:
         return decode_response(invocation.payload, default_type=text_type)
     except MalformedResponse as exc:
         detail = f"Function {invocation.function} returned no response: {exc}."
-        raise _problem(502, "Internal Server Error", detail, "RESPONSE_MALFORMED") from exc
-
-
-def _problem(status: int, message: str, detail: str, code: str, *, retry_after: int | None = None) -> _Answered:
-    headers = () if retry_after is None else (("retry-after", str(retry_after)),)
-    body = {"message": message, "detail": detail, "code": code}
-    return _Answered(_json_response(status, body, headers))
-
-
-def _method_not_allowed(incoming: Incoming, match: Match) -> _Answered:
-    detail = f"{incoming.method[:20]} is not allowed here; allowed: {', '.join(match.allowed)}."
-    body = {"message": "Method Not Allowed", "detail": detail, "code": "METHOD_NOT_ALLOWED"}
-    response = _json_response(405, body, (("allow", ", ".join(match.allowed)),))
-    return _Answered(cors.with_origin(response, match.cors, incoming.headers.get("origin", "")))
-
-
-def _json_response(status: int, body: Mapping[str, Any], headers: tuple[tuple[str, str], ...] = ()) -> HttpResponse:
-    return HttpResponse(status, (("content-type", "application/json"), *headers), (), json.dumps(body).encode())
-
-
-async def _send(incoming: Incoming, response: HttpResponse, send: Send) -> None:
-    bodiless = response.status in (204, 304)
-    length = str(len(response.body))
-    pairs = [(name, value) for name, value in response.headers if name != "content-length"]
-    if incoming.method == "HEAD" and not response.body:
-        length = next((value for name, value in response.headers if name == "content-length"), length)
-    if not bodiless:
-        pairs.append(("content-length", length))
-    if incoming.unread:
-        pairs.append(("connection", "close"))
-    pairs += [("set-cookie", cookie) for cookie in response.cookies]
-    headers = [(name.encode(), value.encode("utf-8")) for name, value in pairs]
-    body = b"" if bodiless or incoming.method == "HEAD" else response.body
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    if incoming.unread:
-        await send({"type": "http.response.body", "body": body, "more_body": True})
-        await incoming.drain(_LINGER_SECONDS)
-        body = b""
-    await send({"type": "http.response.body", "body": body})
+        raise problem(502, "Internal Server Error", detail, "RESPONSE_MALFORMED") from exc
