@@ -104,7 +104,7 @@ def load(project: Path) -> dict[str, str]:
 def read(file: Path) -> dict[str, str]:
     """The file's settings, with quotes, comments and ${NAME} as docker compose takes them; empty ones are left out."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return {}
     except UnicodeDecodeError:

@@ -44,17 +44,24 @@ async def serve(state: State, env: dict[str, str], parent: int | None) -> None:
     supervisor = Supervisor(_say, run=state.run)
     address = state.run / "services.json"
     ends = [asyncio.create_task(stopping.wait()), *([asyncio.create_task(_gone(parent))] if parent else [])]
-    starting = asyncio.create_task(start_services(state, env, supervisor, _say))
+    starting = asyncio.create_task(_start(state, env, supervisor, address))
     try:
         await asyncio.wait([starting, *ends], return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
-            _publish(address, starting.result())
+            starting.result()
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     finally:
         starting.cancel()
-        await asyncio.gather(starting, return_exceptions=True)
+        [outcome] = await asyncio.gather(starting, return_exceptions=True)
         await supervisor.stop()
-        address.unlink(missing_ok=True)
+        if outcome is None:
+            address.unlink()
+
+
+async def _start(state: State, env: dict[str, str], supervisor: Supervisor, address: Path) -> None:
+    await supervisor.take_over()
+    address.unlink(missing_ok=True)  # what a killed run left
+    _publish(address, await start_services(state, env, supervisor, _say))
 
 
 async def _gone(pid: int) -> None:

@@ -6,7 +6,7 @@ import ssl
 from urllib.parse import urlsplit
 
 PATIENCE = 3.0
-REFUSALS = (OSError, TimeoutError, asyncio.IncompleteReadError, ValueError)
+REFUSALS = (OSError, TimeoutError, asyncio.IncompleteReadError)
 AMQP_HELLO, AMQP_START = b"AMQP\x00\x00\x09\x01", b"\x00\x0a\x00\x0a"
 EPMD_NAMES = b"\x00\x01n"
 
@@ -24,12 +24,16 @@ async def speaks_epmd(host: str, port: int) -> bool:
 async def http_status(url: str, auth: tuple[str, str] | None = None) -> int | None:
     """The status with which a GET is answered; None where no HTTP server answers."""
     parts = urlsplit(url)
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:  # not a number
+        return None
     secure = ssl.create_default_context() if parts.scheme == "https" else None
     lines = [f"GET {parts.path or '/'} HTTP/1.0", f"Host: {parts.netloc}"]
     if auth:
         lines.append(f"Authorization: Basic {base64.b64encode(':'.join(auth).encode()).decode()}")
     question = "\r\n".join([*lines, "", ""]).encode()
-    answer = await _asked(parts.hostname or "", parts.port or (443 if secure else 80), question, 12, secure)
+    answer = await _asked(parts.hostname or "", port, question, 12, secure)
     return int(answer[9:]) if answer.startswith(b"HTTP/1.") and answer[9:].isdigit() else None
 
 

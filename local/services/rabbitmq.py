@@ -3,24 +3,16 @@
 import base64
 import hashlib
 import json
-import os
 import re
 import secrets
-import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from local.services import debian, probe
+from local.services import probe, rabbitmq_server
 from local.services.process import Program, ServiceFailed
+from local.services.rabbitmq_server import Server
 from local.state import State
 
-ERLANG_PARTS = "base crypto eldap inets mnesia os-mon parsetools public-key runtime-tools ssl syntax-tools tools xmerl"
-PACKAGES = ("rabbitmq-server", *(f"erlang-{part}" for part in f"{ERLANG_PARTS} asn1 snmp ftp tftp".split()))
-OTHER_WAYS = (
-    "next: install it (`apt install rabbitmq-server`, `brew install rabbitmq`), or set RABBITMQ_HOST in .env "
-    "to a broker of yours, or run the containers with `make deploy`"
-)
 ERLANG_OPTIONS = " ".join(
     (
         "-kernel inet_dist_use_interface {127,0,0,1}",
@@ -29,29 +21,24 @@ ERLANG_OPTIONS = " ".join(
         "-shutdown_time 2000",
     )
 )
-PACKAGED = Path("/usr/lib/rabbitmq/lib")
 NODE = "facet@localhost"  # queues belong to the node's name: another name would not find them
-
-
-@dataclass(frozen=True)
-class Server:
-    """Where the programs are: the folder of `rabbitmq-server` itself, `epmd`, and what PATH must start with."""
-
-    sbin: Path
-    epmd: Path
-    path: str
 
 
 async def prepare(state: State, env: Mapping[str, str], report: Callable[[str], None]) -> tuple[Program, Program]:
     """Write the node's configuration; returns the name server and the node, to be started in this order."""
     home = state.data("rabbitmq")
-    _refuse(home, "\"'", "FACET_STATE")
-    server = _installed() or await _unpacked(state, report)
+    if any(quote in str(home) for quote in "\"'"):
+        raise ServiceFailed(
+            "rabbitmq",
+            f"it cannot keep its data in {home}, because of the quote in that path",
+            advice="next: set the environment variable FACET_STATE to a folder without one",
+        )
+    server = await rabbitmq_server.find(state, report)
     for folder in (home, home / "mnesia", home / "log"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write_cookie(home / ".erlang.cookie")
     _write(home / "definitions.json", json.dumps(definitions(env), indent=2))
-    _write(home / "rabbitmq.conf", _configuration(state, home))
+    _write(home / "rabbitmq.conf", _configuration(state))
     _write(home / "enabled_plugins", "[rabbitmq_management].\n")
     _write(home / "rabbitmq-env.conf", "")
     variables = _environment(state, home, server)
@@ -73,7 +60,7 @@ async def prepare(state: State, env: Mapping[str, str], report: Callable[[str], 
         cwd=home,
         log=state.log("epmd"),
         ready=epmd_ready,
-        ready_timeout=5.0,
+        ready_timeout=15.0,
     )
     node = Program(
         name="rabbitmq",
@@ -82,7 +69,7 @@ async def prepare(state: State, env: Mapping[str, str], report: Callable[[str], 
         cwd=home,
         log=state.log("rabbitmq"),
         ready=node_ready,
-        ready_timeout=60.0,
+        ready_timeout=90.0,
     )
     return epmd, node
 
@@ -117,7 +104,7 @@ def _user(password: str, tags: str) -> dict[str, str]:
     }
 
 
-def _configuration(state: State, home: Path) -> str:
+def _configuration(state: State) -> str:
     return f"""\
 listeners.tcp.1 = 127.0.0.1:{state.port("rabbitmq")}
 management.tcp.ip = 127.0.0.1
@@ -152,47 +139,6 @@ def _environment(state: State, home: Path, server: Server) -> dict[str, str]:
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ERLANG_OPTIONS,
         "RUNNING_UNDER_SYSTEMD": "true",  # the script then becomes the server instead of waiting for it
     }
-
-
-def _installed() -> Server | None:
-    """A server of the system, by its own script: the one in /usr/sbin changes the user."""
-    found = sorted(PACKAGED.glob("rabbitmq_server-*/sbin/rabbitmq-server"))
-    on_path = shutil.which("rabbitmq-server")
-    script = found[-1] if found else Path(on_path).resolve() if on_path else None
-    epmd = shutil.which("epmd")
-    return Server(script.parent, Path(epmd), os.environ.get("PATH", os.defpath)) if script and epmd else None
-
-
-async def _unpacked(state: State, report: Callable[[str], None]) -> Server:
-    target = state.server / "rabbitmq"
-    _refuse(target, " \t\n\"'\\`$&|;<>()*?#", "FACET_SERVERS")
-    try:
-        root = await debian.unpack(
-            PACKAGES, target, lambda line: report(f"rabbitmq: {line}"), adapt=lambda draft: _relocate(draft, target)
-        )
-    except debian.Unavailable as problem:
-        raise ServiceFailed("rabbitmq", str(problem), advice=OTHER_WAYS) from problem
-    erlang = root / "usr/lib/erlang/bin"
-    sbin = next((root / "usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin"))
-    return Server(sbin, erlang / "epmd", f"{erlang}:{os.environ.get('PATH', os.defpath)}")
-
-
-def _refuse(folder: Path, characters: str, variable: str) -> None:
-    """RabbitMQ's scripts do not survive every path."""
-    if any(character in str(folder) for character in characters):
-        raise ServiceFailed(
-            "rabbitmq",
-            f"it cannot run in {folder}, because of the spaces or quotes in that path",
-            advice=f"next: set the environment variable {variable} to a folder without them",
-        )
-
-
-def _relocate(draft: Path, target: Path) -> None:
-    """Erlang's scripts name the folder they are installed in."""
-    erlang = draft / "usr/lib/erlang"
-    for script in (erlang / "bin/erl", erlang / "bin/start", *erlang.glob("erts-*/bin/erl")):
-        moved = script.read_text().replace("ROOTDIR=/usr/lib/erlang", f'ROOTDIR="{target}/usr/lib/erlang"')
-        script.write_text(moved)
 
 
 def _write_cookie(path: Path) -> None:

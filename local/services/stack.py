@@ -43,6 +43,7 @@ async def _postgres(state: State, env: Mapping[str, str], supervisor: Supervisor
     settings = _named(env, "POSTGRES_")
     _require("postgres", env, "POSTGRES_PASSWORD")
     if host := env.get("POSTGRES_HOST"):
+        _port("postgres", env, "POSTGRES_PORT")
         try:
             await (await postgres.connect_as_application(settings)).close()
         except psycopg.OperationalError as refusal:
@@ -59,8 +60,9 @@ async def _rabbitmq(state: State, env: Mapping[str, str], supervisor: Supervisor
     settings = _named(env, "RABBITMQ_", "AGENT_RABBITMQ_")
     _require("rabbitmq", env, "RABBITMQ_PASSWORD")
     if host := env.get("RABBITMQ_HOST"):
-        if not await probe.speaks_amqp(host, int(settings["RABBITMQ_PORT"])):
-            raise _unreachable("rabbitmq", "RABBITMQ_HOST", f"{host}:{settings['RABBITMQ_PORT']}", "no broker answers")
+        port = _port("rabbitmq", env, "RABBITMQ_PORT")
+        if not await probe.speaks_amqp(host, port):
+            raise _unreachable("rabbitmq", "RABBITMQ_HOST", f"{host}:{port}", "no broker answers")
         report(f"rabbitmq: using {host}")
         if "AGENT_RABBITMQ_PASSWORD" not in settings:
             settings["AGENT_RABBITMQ_USER"] = settings["RABBITMQ_USER"]
@@ -152,6 +154,12 @@ def _require(service: str, env: Mapping[str, str], *names: str) -> None:
             f"{', '.join(missing)} not set in .env",
             advice="next: copy the line from .env.example and give it a value, or write a new .env with `make env`",
         )
+
+
+def _port(service: str, env: Mapping[str, str], name: str) -> int:
+    if not env[name].isdigit():
+        raise ServiceFailed(service, f"{name} in .env is not a number", advice="next: correct it")
+    return int(env[name])
 
 
 def _unreachable(service: str, name: str, where: str, cause: str) -> ServiceFailed:

@@ -82,6 +82,17 @@ def test_values_are_read_as_docker_compose_reads_them(tmp_path: Path, line: str,
     assert environment.load(tmp_path)["KEY"] == value
 
 
+def test_the_marks_of_other_editors_do_no_harm(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfONE=1\r\nTWO=2\r\n")
+    assert environment.load(tmp_path) == {"ONE": "1", "TWO": "2"}
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"KEY=\xff\xfe\n")
+    with pytest.raises(environment.EnvironmentUnreadable, match="not UTF-8"):
+        environment.load(tmp_path)
+
+
 def test_an_empty_value_counts_as_not_set(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("POSTGRES_HOST=\nRABBITMQ_HOST\n# MINIO_HOST=x\n")
     assert environment.load(tmp_path) == {}

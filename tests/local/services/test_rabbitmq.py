@@ -13,7 +13,7 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel  # type: ignore[import-untyped]  # pika ships no types
 
 from local.environment import DEFAULTS
-from local.services import debian, rabbitmq
+from local.services import debian, rabbitmq, rabbitmq_server
 from local.services.process import ServiceFailed
 from local.state import State
 from tests.servers import create_vhost, management
@@ -139,7 +139,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
         return tmp_path / "x"
 
     monkeypatch.setattr(debian, "unpack", unpack)
-    monkeypatch.setattr(rabbitmq, "_installed", lambda: None)
+    monkeypatch.setattr(rabbitmq_server, "installed", lambda: None)
     state = State.open(tmp_path, tmp_path / "state")
     yield state
     state.close()
@@ -192,30 +192,3 @@ async def test_a_path_its_scripts_do_not_survive_is_refused_with_a_way_out(
     monkeypatch.setenv("FACET_SERVERS", str(tmp_path / folder))
     with pytest.raises(ServiceFailed, match=f"next: set the environment variable {variable}"):
         await rabbitmq.prepare(State.open(tmp_path, tmp_path / folder), {**DEFAULTS, **SECRETS}, print)
-
-
-def test_a_server_of_the_system_is_called_by_its_own_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cellar = tmp_path / "Cellar/rabbitmq/4.1/sbin"
-    for file in (cellar / "rabbitmq-server", tmp_path / "bin/epmd"):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("#!/bin/sh\n")
-        file.chmod(0o755)
-    (tmp_path / "bin/rabbitmq-server").symlink_to(cellar / "rabbitmq-server")
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setattr(rabbitmq, "PACKAGED", tmp_path / "none")
-    assert rabbitmq._installed() == rabbitmq.Server(cellar, tmp_path / "bin/epmd", str(tmp_path / "bin"))
-
-
-def test_a_packaged_server_is_preferred_to_its_wrapper_on_the_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sbin = tmp_path / "lib/rabbitmq_server-3.10.8/sbin"
-    for file in (sbin / "rabbitmq-server", tmp_path / "bin/rabbitmq-server", tmp_path / "bin/epmd"):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("#!/bin/sh\n")
-        file.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setattr(rabbitmq, "PACKAGED", tmp_path / "lib")
-    found = rabbitmq._installed()
-    assert found is not None
-    assert found.sbin == sbin
