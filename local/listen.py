@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import json
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from local.state import State
 
@@ -50,6 +52,7 @@ async def serving(app: Any, sockets: list[socket.socket]) -> AsyncIterator[None]
     """Serves an ASGI application on these sockets while the block runs; open requests get a second to end."""
     config = uvicorn.Config(
         app,
+        http=_Protocol,
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -66,6 +69,17 @@ async def serving(app: Any, sockets: list[socket.socket]) -> AsyncIterator[None]
     finally:
         server.should_exit = True
         await task
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's, but what it cannot parse is refused in JSON like everything else."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers bytes that are no HTTP request, and closes the connection."""
+        body = json.dumps({"message": "Bad Request", "detail": msg, "code": "BAD_REQUEST"}).encode()
+        head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        self.transport.write(head.encode() + b"connection: close\r\n\r\n" + body)
+        self.transport.close()
 
 
 class _Server(uvicorn.Server):

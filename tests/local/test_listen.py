@@ -1,5 +1,7 @@
 """The gateway takes the usual port, or another one and says so."""
 
+import asyncio
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,3 +47,18 @@ def test_a_taken_port_is_replaced_by_one_that_is_remembered(tmp_path: Path, take
     assert len(chosen) == 1
     assert taken not in chosen
     assert f"port {taken} cannot be had" in said[0]
+
+
+def test_bytes_that_are_no_request_are_refused_in_json(tmp_path: Path) -> None:
+    async def main() -> bytes:
+        listener = socket.create_server(("127.0.0.1", 0))
+        async with listen.serving(None, [listener]):
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.write(b"BREW /coffee HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            answer = await reader.read()
+            writer.close()
+            return answer
+
+    head, _, body = asyncio.run(main()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(body)["code"] == "BAD_REQUEST"
