@@ -17,8 +17,8 @@ LOOPBACK = "127.0.0.1"
 
 
 def sockets(state: State, host: str, wanted: int | None, report: Callable[[str], None]) -> list[socket.socket]:
-    """Listening sockets on one port: `wanted`, else 8080, else a free one that is kept for the next start."""
-    port = wanted or DEFAULT_PORT
+    """Listening sockets on one port: `wanted` (0: any), else 8080, else a free one that is kept for the next start."""
+    port = DEFAULT_PORT if wanted is None else wanted
     try:
         first = _bound(host, port)
     except OSError as taken:

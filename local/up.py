@@ -17,7 +17,7 @@ from local.invoker import Invoker, UnknownFunction
 from local.launcher import LaunchFailed
 from local.pool import Refused
 from local.project import Project
-from local.services import agent
+from local.services import agent, rabbitmq
 from local.services.stack import start_services
 from local.services.supervisor import Status, Supervisor
 from local.state import State
@@ -94,6 +94,8 @@ class Stack:
         self.settings = settings(self.project, self.report)
         if "services" in parts:
             self.settings |= await start_services(self.state, self.settings, self.supervisor, self.report)
+        elif "migrate" in parts and self.settings.get("RABBITMQ_MANAGEMENT_URL"):
+            await rabbitmq.provision({**environment.DEFAULTS, **self.settings})
         self.template = load(self.project.template, self.settings)
         for warning in self.template.warnings:
             self.report(f"template: {warning}")

@@ -8,6 +8,8 @@ import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import httpx
+
 from local.services import probe, rabbitmq_server
 from local.services.process import Program, ServiceFailed
 from local.services.rabbitmq_server import Server
@@ -86,6 +88,26 @@ def definitions(env: Mapping[str, str]) -> dict[str, list[dict[str, str]]]:
         "users": [{"name": name, **account} for name, account in users.items()],
         "permissions": [{"user": name, "vhost": vhost, **right} for name, right in rights.items()],
     }
+
+
+async def provision(env: Mapping[str, str]) -> None:
+    """Give a broker of yours the agent's user, through its management API; raises ServiceFailed."""
+    url, wanted = env["RABBITMQ_MANAGEMENT_URL"], definitions(env)
+    account = (env["RABBITMQ_USER"], env["RABBITMQ_PASSWORD"])
+    agent = env["AGENT_RABBITMQ_USER"]
+    only_the_agent = {
+        "users": [each for each in wanted["users"] if each["name"] == agent],
+        "permissions": [each for each in wanted["permissions"] if each["user"] == agent],
+    }
+    try:
+        async with httpx.AsyncClient(base_url=url, auth=account, trust_env=False, timeout=10) as http:
+            (await http.post("/api/definitions", json=only_the_agent)).raise_for_status()
+    except httpx.HTTPError as problem:
+        raise ServiceFailed(
+            "rabbitmq",
+            f"the agent's user cannot be made through {url}: {problem}",
+            advice="next: check RABBITMQ_MANAGEMENT_URL, RABBITMQ_USER and RABBITMQ_PASSWORD",
+        ) from problem
 
 
 def agent_rights(env: Mapping[str, str]) -> dict[str, str]:
