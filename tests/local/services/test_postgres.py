@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -100,7 +101,7 @@ async def test_no_log_has_the_password(tmp_path: Path) -> None:
 async def test_the_lock_of_a_killed_server_is_no_obstacle_when_its_number_was_given_away(tmp_path: Path) -> None:
     async with running(tmp_path):
         pass
-    lock = tmp_path / "state" / "data" / "postgres" / "postmaster.pid"
+    lock = tmp_path / "state" / "data" / "postgres" / "data" / "postmaster.pid"
     lock.write_text(f"{os.getpid()}\n{lock.parent}\n")
     async with running(tmp_path) as settings:
         assert await answer(settings, "SELECT 1") == 1
@@ -108,15 +109,15 @@ async def test_the_lock_of_a_killed_server_is_no_obstacle_when_its_number_was_gi
 
 async def test_a_creation_that_was_interrupted_is_begun_anew(tmp_path: Path) -> None:
     draft = tmp_path / "state" / "data" / "postgres.new"
-    draft.mkdir(parents=True)
-    (draft / "PG_VERSION").write_text("18\n")
+    (draft / "data").mkdir(parents=True)
+    (draft / "data" / "PG_VERSION").write_text("18\n")
     async with running(tmp_path) as settings:
         assert await answer(settings, "SELECT 1") == 1
     assert not draft.exists()
 
 
 async def test_the_data_of_another_version_is_refused_and_left_alone(tmp_path: Path) -> None:
-    data = tmp_path / "state" / "data" / "postgres"
+    data = tmp_path / "state" / "data" / "postgres" / "data"
     data.mkdir(parents=True)
     (data / "PG_VERSION").write_text("16\n")
     with pytest.raises(ServiceFailed, match=r"written by PostgreSQL 16, this is 18\nnext: .*facet reset"):
@@ -125,30 +126,47 @@ async def test_the_data_of_another_version_is_refused_and_left_alone(tmp_path: P
     assert [each.name for each in data.iterdir()] == ["PG_VERSION"]
 
 
-async def test_a_long_path_gets_a_short_private_folder_for_its_socket(tmp_path: Path) -> None:
-    state = State.open(tmp_path, tmp_path / ("long" * 30))
-    folder = postgres.socket_folder(state)
-    try:
-        assert len(str(folder)) <= postgres.LONGEST_SOCKET_FOLDER
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        assert postgres.socket_folder(state) == folder
-        folder.chmod(0o755)
-        with pytest.raises(ServiceFailed, match="is open to others\nnext: "):
-            postgres.socket_folder(state)
-    finally:
-        folder.rmdir()
+async def test_a_project_may_have_a_long_path_with_spaces(tmp_path: Path) -> None:
+    async with running(tmp_path / "a long name" / ("long" * 30)) as settings:
+        assert await answer(settings, "SELECT 1") == 1
 
 
-async def test_a_short_path_keeps_its_socket_to_itself_and_refuses_a_link_in_its_place(tmp_path: Path) -> None:
-    with tempfile.TemporaryDirectory() as short:
-        state = State.open(tmp_path, Path(short))
-        folder = postgres.socket_folder(state)
-        assert folder == state.run / "postgres"
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        folder.rmdir()
-        folder.symlink_to(tmp_path)
-        with pytest.raises(ServiceFailed, match="is open to others"):
-            postgres.socket_folder(state)
+async def test_the_superusers_password_is_beside_the_data_for_its_owner_alone(tmp_path: Path) -> None:
+    async with running(tmp_path) as settings:
+        file = tmp_path / "state" / "data" / "postgres" / "password"
+        admin = {"POSTGRES_USER": postgres.SUPERUSER, "POSTGRES_PASSWORD": file.read_text()}
+        assert await answer(settings, "SELECT current_setting('is_superuser')", **admin) == "on"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert file.read_text() not in (tmp_path / "state" / "logs" / "postgres.log").read_text()
+
+
+@pytest.mark.parametrize("user", ["pg_app", postgres.SUPERUSER])
+async def test_a_role_that_cannot_be_the_applications_is_a_failure(tmp_path: Path, user: str) -> None:
+    with pytest.raises(ServiceFailed, match=r"next: .*POSTGRES_.* in \.env"):
+        async with running(tmp_path, POSTGRES_USER=user):
+            pass
+
+
+CHANGES_USER = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the user")
+async def test_as_root_it_runs_as_nobody_where_users_cannot_be_mapped_and_may_come_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if subprocess.run([*CHANGES_USER, "test", "-x", str(postgres._binaries() / "postgres")], check=False).returncode:
+        pytest.skip("the programs are in a folder that only root can enter")
+    with tempfile.TemporaryDirectory() as folder:  # others cannot enter pytest's
+        Path(folder).chmod(0o755)
+        with monkeypatch.context() as patch:
+            patch.setattr(postgres, "without_root", lambda: CHANGES_USER)
+            async with running(Path(folder)) as settings:
+                assert await answer(settings, "SELECT 1") == 1
+                data = Path(folder) / "state" / "data" / "postgres" / "data"
+                assert data.owner() == "nobody"
+        async with running(Path(folder)) as settings:
+            assert await answer(settings, "SELECT 1") == 1
+            assert data.owner() == "root"
 
 
 async def test_without_the_wheel_the_other_ways_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
