@@ -237,11 +237,13 @@ def test_a_package_that_cannot_be_imported_ahead_is_reported(tmp_path: Path) -> 
 def test_stopping_ends_every_process_also_one_in_a_session_of_its_own(tmp_path: Path) -> None:
     with lab(tmp_path) as sample:
         answer(sample.invoke("tick"))
-        sample.invoke("trouble", {"kind": "fork_and_leave"})
+        log = sample.invoke("trouble", {"kind": "fork_and_leave"}).log
+        left_behind = int(log.partition("left behind: ")[2].split()[0])
         zygote = newest_zygote()
         processes = [zygote, *zygote.children(recursive=True)]
-        assert len(processes) >= 3
+        assert len(processes) >= 2
     assert not any(process.is_running() for process in processes)
+    assert not psutil.pid_exists(left_behind)
 
 
 def test_a_stopped_invoker_lets_what_runs_finish_and_refuses_the_rest(tmp_path: Path) -> None:

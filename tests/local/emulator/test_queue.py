@@ -92,7 +92,8 @@ def queue(broker: dict[str, str], sample: Lab) -> Iterator[Queue]:
 
 def batches(sample: Lab) -> list[Any]:
     file = sample.folder / "batches"
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    whole_lines = file.read_text().rpartition("\n")[0] if file.exists() else ""
+    return [json.loads(line) for line in whole_lines.splitlines()]
 
 
 def bodies(event: Any) -> list[bytes]:
