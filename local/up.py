@@ -92,6 +92,7 @@ class Stack:
     async def _start(self, running: contextlib.AsyncExitStack) -> None:
         parts = self.options.parts
         self.settings = settings(self.project, self.report)
+        load(self.project.template, self.settings)  # what is wrong there shows before anything is started
         if "services" in parts:
             self.settings |= await start_services(self.state, self.settings, self.supervisor, self.report)
         elif "migrate" in parts and self.settings.get("RABBITMQ_MANAGEMENT_URL"):

@@ -40,6 +40,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[RUN] = Path(given["facet_folder"]), given["facet_leader"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast ones first: what starts the whole product comes last."""
+    slow = {PROJECT / "tests" / "compat", PROJECT / "tests" / "stack"}
+    items.sort(key=lambda item: item.path.parent in slow)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     folder, leader = node.config.stash[RUN]
