@@ -33,10 +33,10 @@ check: $(VENV)/test $(VENV)/agent ## ruff, mypy --strict, template and compose f
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 
 env: $(VENV)/run ## write .env with fresh random secrets
-	@$(BIN)/facet env --create
+	@$(BIN)/facet env
 
 deploy: .env ## build the image and start the stack in containers
-	docker compose --file compose.yaml build --build-arg FACET_VERSION=$${FACET_VERSION:-latest}
+	docker compose build
 	docker compose up --detach --wait
 
 .env:
@@ -59,7 +59,6 @@ contracts: $(VENV)/run ## write shared/contracts from the message models
 	@$(BIN)/python infra/contracts.py
 
 lock: $(VENV)/test ## resolve the requirements files anew into their hashed locks
-	@$(BIN)/python -m pip install --quiet uv
 	@for f in layers/dependencies/requirements requirements local/agent/requirements tests/requirements; do \
 		echo "==> $$f.lock"; \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
@@ -68,7 +67,8 @@ lock: $(VENV)/test ## resolve the requirements files anew into their hashed lock
 			$$(case $$f in tests/*) echo "--constraint local/agent/requirements.lock";; esac) \
 			$$f.txt --output-file $$f.lock || exit 1; done
 
-clean: down ## remove the virtual environment and all local data
+clean: ## stop the stack; remove the virtual environment and all local data
+	@test ! -x $(BIN)/facet || $(BIN)/facet down
 	rm -rf $(VENV) .facet
 
 $(BIN)/python:
@@ -87,9 +87,8 @@ $(VENV)/run: requirements.lock pyproject.toml | $(BIN)/python
 
 $(VENV)/agent: local/agent/requirements.lock | $(VENV)/run
 	@echo "==> installing the reference agent ($$(grep -c '^[a-z]' local/agent/requirements.lock) packages, 155 MB)"
-	@$(INSTALL) -r local/agent/requirements.lock \
-		|| echo 'No agent: its packages cannot be installed on this platform. The rest works; tasks stay PENDING.'
-	@touch $@
+	@$(INSTALL) -r local/agent/requirements.lock && touch $@ \
+		|| echo 'No agent: its packages could not be installed here, see above. The rest works; tasks stay PENDING.'
 
 $(VENV)/test: tests/requirements.lock | $(VENV)/run
 	@echo "==> installing the test tools ($$(grep -c '^[a-z]' tests/requirements.lock) packages)"

@@ -1,7 +1,6 @@
 """A `facet up` in the background: started, stopped, and its data erased, by commands that do not run it themselves."""
 
 import asyncio
-import contextlib
 import shutil
 import subprocess
 import sys
@@ -46,19 +45,29 @@ def start(project: Project, arguments: list[str], report: Report) -> None:
             start_new_session=True,
         )
     deadline = time.monotonic() + START_SECONDS
-    while True:
-        seen = _echo(log, seen, report)
-        if child.poll() is not None:
-            _echo(log, seen, report)
-            raise StartFailed(f"It ended with exit code {child.returncode}. All it printed is in {log}.")
-        with contextlib.suppress(NotRunning):
-            if Client(state.run).call("status")["ready"]:
+    try:
+        while not _is_ready(state, child.pid):
+            seen = _echo(log, seen, report)
+            if child.poll() is not None:
                 _echo(log, seen, report)
-                return
-        if time.monotonic() > deadline:
-            child.terminate()
-            raise StartFailed(f"It was not ready after {START_SECONDS:.0f} s:\n{last_lines(log)}")
-        time.sleep(POLL_SECONDS)
+                raise StartFailed(f"It ended with exit code {child.returncode}. All it printed is in {log}.")
+            if time.monotonic() > deadline:
+                raise StartFailed(f"It was not ready after {START_SECONDS:.0f} s:\n{last_lines(log)}")
+            time.sleep(POLL_SECONDS)
+        _echo(log, seen, report)
+    except BaseException:  # also Ctrl-C: nothing goes on starting behind its user's back
+        child.terminate()
+        child.wait()
+        raise
+
+
+def _is_ready(state: State, pid: int) -> bool:
+    """Whether this process, and no other on the same state, is ready."""
+    try:
+        status = Client(state.run).call("status")
+    except NotRunning:
+        return False
+    return bool(status["ready"]) and status["pid"] == pid
 
 
 def _echo(log: Path, start: int, report: Report) -> int:

@@ -14,10 +14,10 @@ import click
 
 from local import project
 from local.control import Client, NotRunning
+from local.parts import PARTS
 from local.state import State
 
 View = TypeVar("View", bound=Callable[..., Any])
-PARTS = ("services", "migrate", "functions", "triggers", "agent")
 
 
 def reported(view: View) -> View:
@@ -197,7 +197,9 @@ def demo(photo: Path, output: Path, timeout: float) -> None:
 
     from local import demo as tour
 
-    api = Client(State.open(project.find().root).run).call("status")["api"]
+    api = Client(State.open(project.find().root).run).call("status").get("api")
+    if api is None:
+        raise click.ClickException("The functions are not up (yet). See `facet status`.")
     columns = (TextColumn("{task.description:<12}"), BarColumn(), TimeElapsedColumn())
     try:
         with Progress(*columns, console=Console(stderr=True)) as bar:

@@ -32,8 +32,11 @@ def socket_path(run: Path) -> Path:
     path = run / "control.sock"
     if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT:
         return path
-    name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"facet-{os.getuid()}-{name}.sock"
+    folder = Path(tempfile.gettempdir()) / f"facet-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid() or folder.is_symlink():
+        raise Refused(f"{folder} belongs to somebody else. Set FACET_STATE to a shorter path.")
+    return folder / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}.sock"
 
 
 class Client:
@@ -50,6 +53,8 @@ class Client:
         with httpx.Client(transport=transport, base_url="http://facet", timeout=timeout) as http:
             try:
                 response = http.post(f"/{verb}", json=arguments)
+            except httpx.TimeoutException as exc:
+                raise Refused(f"`facet up` did not answer within {timeout} s. `facet logs up` may tell why.") from exc
             except httpx.TransportError as exc:
                 raise NotRunning(NOBODY) from exc
         if response.is_error:
@@ -99,8 +104,12 @@ def _app(verbs: Mapping[str, Answer]) -> Any:
 
 async def _answered(answer: Answer, body: bytes) -> tuple[int, Any]:
     try:
-        return 200, await answer(json.loads(body))
+        arguments = json.loads(body)
     except ValueError as exc:
         return 409, {"message": f"The call is no JSON: {exc}"}
+    try:
+        return 200, await answer(arguments)
+    except KeyError as exc:
+        return 409, {"message": f"The call lacks {exc}."}
     except Refused as exc:
         return 409, {"message": str(exc)}

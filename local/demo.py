@@ -35,6 +35,17 @@ def run(api: str, photo: Path, save_to: Path, *, timeout: float, progress: Calla
     `progress` gets a stage's name and a share of 0 to 1. Raises DemoFailed.
     """
     begun = time.monotonic()
+    try:
+        return _tour(api, photo, save_to, begun=begun, deadline=begun + timeout, progress=progress)
+    except httpx.HTTPError as exc:
+        raise DemoFailed(f"Facet stopped answering ({exc!r}). `facet status` tells what runs.") from exc
+    except OSError as exc:
+        raise DemoFailed(f"{exc.filename or save_to}: {exc.strerror}") from exc
+
+
+def _tour(
+    api: str, photo: Path, save_to: Path, *, begun: float, deadline: float, progress: Callable[[str, float], None]
+) -> Avatar:
     with httpx.Client(base_url=api, timeout=30) as http:
         headers = {"access-token": _sign_in(http)}
         progress("uploading", 0.05)
@@ -42,7 +53,7 @@ def run(api: str, photo: Path, save_to: Path, *, timeout: float, progress: Calla
             http.post("/3d-model-generation/tasks", headers=headers, files={"task_source_file": photo.read_bytes()})
         )
         path = f"/3d-model-generation/tasks/{task['request_uuid']}"
-        _wait(http, path, headers, deadline=begun + timeout, progress=progress)
+        _wait(http, path, headers, deadline=deadline, progress=progress)
         result = _json(http.get(f"{path}/result", headers=headers))
         model = httpx.get(result["result_file_path"], timeout=60)
         if model.is_error:
@@ -81,7 +92,12 @@ def _wait(
         if status == "SUCCESS":
             return
         if status in FINAL:
-            raise DemoFailed(f"The task ended as {status}: most often there is no face in the photo. Try another one.")
+            hint = (
+                "there is no face in the photo, try another one"
+                if status == "INVALID_INPUT"
+                else "see `facet logs agent`"
+            )
+            raise DemoFailed(f"The task ended as {status}: {hint}.")
         progress(status, shares[status])
         time.sleep(POLL_SECONDS)
     raise DemoFailed(

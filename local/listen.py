@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import json
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,14 +17,24 @@ DEFAULT_PORT = 8080
 LOOPBACK = "127.0.0.1"
 
 
-def sockets(state: State, host: str, wanted: int | None, report: Callable[[str], None]) -> list[socket.socket]:
-    """Listening sockets on one port: `wanted` (0: any), else 8080, else a free one that is kept for the next start."""
-    port = DEFAULT_PORT if wanted is None else wanted
+class CannotListen(Exception):
+    """The address of the settings is none of this machine's; the text names it."""
+
+
+def sockets(state: State, host: str, wanted: int, report: Callable[[str], None]) -> list[socket.socket]:
+    """Listening sockets on one port: `wanted` (0: any), or else a free one that is kept for the next start.
+
+    Raises CannotListen.
+    """
     try:
-        first = _bound(host, port)
+        first = _bound(host, wanted)
+    except (socket.gaierror, OverflowError) as wrong:
+        raise CannotListen(f"APP_HOST {host} and APP_PORT {wanted} are no address to listen on: {wrong}") from wrong
     except OSError as taken:
+        if taken.errno != errno.EADDRINUSE:
+            raise CannotListen(f"APP_HOST {host}, APP_PORT {wanted} cannot be had: {taken.strerror}") from taken
         other = state.port("gateway")
-        report(f"gateway: port {port} cannot be had ({taken.strerror}); using {other}")
+        report(f"gateway: port {wanted} cannot be had ({taken.strerror}); using {other}")
         first = _bound(host, other)
     found = [first]
     if host == LOOPBACK:  # `localhost` is both addresses, and clients try ::1 first
@@ -42,7 +53,7 @@ def _bound(host: str, port: int) -> socket.socket:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind((host, port))
         listener.listen(512)
-    except OSError:
+    except (OSError, OverflowError):
         listener.close()
         raise
     return listener

@@ -13,6 +13,10 @@ from pathlib import Path
 PORTS = range(20_000, 32_000)
 
 
+class StateUnusable(Exception):
+    """The folder of the state cannot be made; the text names it."""
+
+
 @dataclass(frozen=True)
 class State:
     root: Path
@@ -22,12 +26,17 @@ class State:
 
     @classmethod
     def open(cls, project: Path, root: Path | None = None) -> "State":
-        """The state of a project: `root`, else FACET_STATE, else `.facet` in it."""
+        """The state of a project: `root`, else FACET_STATE, else `.facet` in it. Raises StateUnusable."""
         home = project.resolve() / ".facet"
         chosen = root or Path(os.environ.get("FACET_STATE") or home)
         state = cls(chosen.resolve(), Path(os.environ.get("FACET_SERVERS") or home / "server").resolve())
-        for folder in (state.root, state.run):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            for folder in (state.root, state.run):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as exc:
+            raise StateUnusable(
+                f"{exc.filename} cannot be made: {exc.strerror}. FACET_STATE may name another."
+            ) from exc
         return state
 
     @property

@@ -15,6 +15,7 @@ from local import control, environment, listen, manifest
 from local.gateway import RequestLine, create_app
 from local.invoker import Invoker, UnknownFunction
 from local.launcher import LaunchFailed
+from local.parts import PARTS
 from local.pool import Refused
 from local.project import Project
 from local.services import agent, rabbitmq
@@ -25,8 +26,6 @@ from local.template import Template, load
 from local.triggers.queue import QueueTrigger
 from local.triggers.schedule import ScheduleTrigger
 
-PARTS = ("services", "migrate", "functions", "triggers", "agent")
-FASTEST_SCHEDULE_SECONDS = 5.0
 Report = Callable[[str], None]
 
 
@@ -104,14 +103,12 @@ class Stack:
             self.invoker = await self._start_invoker(running, self.template)
             if "migrate" in parts and "migrate" in self.template.functions:
                 await self._migrate(self.invoker)
-        if "agent" in parts:
-            agent_start = asyncio.create_task(self._start_agent())
         if self.invoker and "triggers" in parts:
             await self._start_triggers(running, self.template, self.invoker)
         if self.invoker and "functions" in parts:
             self.gateway = await running.enter_async_context(self._serve(self.template, self.invoker))
         if "agent" in parts:
-            await agent_start
+            await self._start_agent()
 
     async def _start_invoker(self, running: contextlib.AsyncExitStack, template: Template) -> Invoker:
         if template.missing:
@@ -143,16 +140,18 @@ class Stack:
 
     async def _start_triggers(self, running: contextlib.AsyncExitStack, template: Template, invoker: Invoker) -> None:
         at = self.settings
+        if template.queues and not {"RABBITMQ_HOST", "RABBITMQ_USER", "RABBITMQ_PASSWORD"} <= at.keys():
+            raise UpFailed("The queue triggers need RABBITMQ_HOST, RABBITMQ_USER and RABBITMQ_PASSWORD.")
         broker = pika.ConnectionParameters(
-            at["RABBITMQ_HOST"],
-            int(at.get("RABBITMQ_PORT", "5672")),
+            at.get("RABBITMQ_HOST"),
+            self._number("RABBITMQ_PORT", 5672),
             at.get("RABBITMQ_VHOST", "/"),
-            pika.PlainCredentials(at["RABBITMQ_USER"], at["RABBITMQ_PASSWORD"]),
+            pika.PlainCredentials(at.get("RABBITMQ_USER"), at.get("RABBITMQ_PASSWORD")),
         )
         queues = [QueueTrigger(each, broker, invoker.invoke, report=self.report) for each in template.queues]
+        floor = self._number("SCHEDULE_FLOOR_SECONDS", 5)
         schedules = [
-            ScheduleTrigger(each, invoker.invoke, fastest=FASTEST_SCHEDULE_SECONDS, report=self.report)
-            for each in template.schedules
+            ScheduleTrigger(each, invoker.invoke, fastest=floor, report=self.report) for each in template.schedules
         ]
         for queue in queues:
             running.push_async_callback(queue.stop, grace=2.0)
@@ -165,12 +164,18 @@ class Stack:
     async def _serve(self, template: Template, invoker: Invoker) -> AsyncIterator[str]:
         """The gateway while the block runs; its URL."""
         host = self.settings.get("APP_HOST", listen.LOOPBACK)
-        wanted = self.settings.get("APP_PORT")
-        sockets = listen.sockets(self.state, host, int(wanted) if wanted else None, self.report)
+        wanted = self._number("APP_PORT", listen.DEFAULT_PORT)
+        sockets = listen.sockets(self.state, host, wanted, self.report)
         hosts = [name.strip() for name in self.settings.get("APP_ALLOWED_HOSTS", "").split(",")]
         app = create_app(template, invoker, hosts=filter(None, hosts), on_request=self._answered)
         async with listen.serving(app, sockets):
             yield f"http://localhost:{sockets[0].getsockname()[1]}"
+
+    def _number(self, name: str, default: int) -> int:
+        try:
+            return int(self.settings.get(name, default))
+        except ValueError:
+            raise UpFailed(f"{name} is {self.settings[name]!r}, which is no number. Correct it in .env.") from None
 
     def _answered(self, line: RequestLine) -> None:
         cold = ", cold" if line.cold else ""
@@ -202,7 +207,7 @@ class Stack:
             raise control.Refused(str(exc)) from exc
         return {
             "request_id": invocation.request_id,
-            "payload": invocation.payload.decode(),
+            "payload": invocation.payload.decode(errors="replace"),
             "function_error": invocation.function_error,
             "log": invocation.log,
         }

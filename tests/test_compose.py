@@ -67,8 +67,20 @@ def test_the_variables_are_documented_settings() -> None:
 def test_functions_get_every_setting_that_the_template_declares() -> None:
     template = (ROOT / "template.yaml").read_text()
     declared = set(re.findall(r"^ {8}([A-Z][A-Z0-9_]+): ", template, re.MULTILINE))
-    optional = {"POSTGRES_SSLMODE"}
-    assert declared - optional <= set(SERVICES["functions"]["environment"])
+    assert declared <= set(SERVICES["functions"]["environment"])
+
+
+def test_our_image_is_built_here_and_can_write_its_state() -> None:
+    ours = {name: service for name, service in SERVICES.items() if service["image"].startswith("facet:")}
+    assert set(ours) == {"migrate", "functions", "triggers", "agent"}
+    for service in ours.values():
+        assert (ROOT / service["build"]["dockerfile"]).is_file()
+        assert "/state:uid=10001,gid=10001,mode=0700" in service["tmpfs"]
+
+
+def test_postgres_is_asked_over_tcp() -> None:
+    # While it initialises, the server answers on its socket only.
+    assert "-h 127.0.0.1" in SERVICES["postgres"]["healthcheck"]["test"][1]
 
 
 def test_the_agent_gets_no_secret_of_ours() -> None:

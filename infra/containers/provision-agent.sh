@@ -9,5 +9,4 @@ cat >/tmp/agent-policy.json <<JSON
 JSON
 mc admin policy create facet facet-agent /tmp/agent-policy.json
 mc admin user add facet "$AGENT_ACCESS_KEY" "$AGENT_SECRET_KEY"
-mc admin policy attach facet facet-agent --user "$AGENT_ACCESS_KEY" ||
-  mc admin policy entities facet --user "$AGENT_ACCESS_KEY" | grep -q facet-agent
+mc admin policy attach facet facet-agent --user "$AGENT_ACCESS_KEY"

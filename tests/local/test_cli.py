@@ -3,11 +3,12 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
-from local import cli
+from local import cli, invoke_event, project
 
 ROOT = Path(__file__).parents[2]
 Facet = Callable[..., Result]
@@ -170,3 +171,37 @@ def test_a_broken_env_is_named_by_line(facet: Facet, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("SECRET_KEY=x\nnot a setting\n")
     (tmp_path / ".env").chmod(0o600)
     assert "line 2, is not NAME=value" in facet("doctor").output
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("APP_PORT", "abc", "APP_PORT is 'abc'"),
+        ("APP_PORT", "99999", "APP_PORT 99999"),
+        ("APP_HOST", "nowhere.invalid", "APP_HOST nowhere.invalid"),
+        ("RABBITMQ_PORT", "x", "RABBITMQ_PORT is 'x'"),
+        ("FACET_STATE", "/proc/nothing", "FACET_STATE may name another"),
+    ],
+)
+def test_a_wrong_setting_is_named_without_a_traceback(
+    facet: Facet, sample: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, text: str
+) -> None:
+    part = "triggers" if name == "RABBITMQ_PORT" else "functions"
+    monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SECRET_KEY", "x" * 32)
+    result = facet("up", "--only", part, "--template", str(sample))
+    assert result.exit_code == 1
+    assert text in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_url_without_routes_takes_any_request(tmp_path: Path, sample: Path) -> None:
+    text = sample.read_text().replace(
+        "{ CodeUri: src, Handler: app.handler, Runtime: python3.13 }",
+        "{ CodeUri: src, Handler: app.handler, Runtime: python3.13, FunctionUrlConfig: { AuthType: NONE } }",
+    )
+    sample.write_text(text)
+    given: dict[str, Any] = {"event_file": None, "body": None, "photo": None, "headers": (), "method": "DELETE"}
+    event = invoke_event.build(project.find(sample), "quiet", path="/x?a=1", shape="furl", **given)
+    assert (event["rawPath"], event["rawQueryString"]) == ("/x", "a=1")
+    assert event["requestContext"]["http"]["method"] == "DELETE"

@@ -1,0 +1,3 @@
+"""What `facet up` consists of; each part can run alone, as the containers do."""
+
+PARTS = ("services", "migrate", "functions", "triggers", "agent")
