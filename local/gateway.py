@@ -74,13 +74,9 @@ def create_app(
     *,
     hosts: Iterable[str] = (),
     on_request: Callable[[RequestLine], None] | None = None,
-    too_large_hint: str = "",
 ) -> Application:
-    """The gateway. `hosts` are names it answers to besides localhost and *.localhost.
-
-    `too_large_hint` is what a 413 adds for its reader: the way that takes bigger bodies.
-    """
-    return _Gateway(template, invoker, frozenset(map(str.lower, hosts)) | _LOCAL_NAMES, on_request, too_large_hint)
+    """The gateway. `hosts` are names it answers to besides localhost and *.localhost."""
+    return _Gateway(template, invoker, frozenset(map(str.lower, hosts)) | _LOCAL_NAMES, on_request)
 
 
 class _Gateway:
@@ -90,12 +86,11 @@ class _Gateway:
         invoker: Invokes,
         hosts: frozenset[str],
         on_request: Callable[[RequestLine], None] | None,
-        too_large_hint: str,
     ) -> None:
         self._template, self._invoker, self._hosts = template, invoker, hosts
         self._routes = RouteTable(template.routes)
         self._by_host = {spec.host: spec for spec in template.functions.values()}
-        self._on_request, self._too_large_hint = on_request, too_large_hint
+        self._on_request = on_request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -188,8 +183,8 @@ class _Gateway:
                 event = rest_event(request, resource=target.route.path, path_parameters=target.parameters)
             return await self._invoker.invoke(target.function, event, request_id=request_id, trace=trace)
         except (BodyTooLarge, EventTooLarge) as exc:
-            detail = f"The request body is larger than the {limit} bytes a function takes. {self._too_large_hint}"
-            raise problem(413, "Request Too Long", detail.strip(), "BODY_TOO_LARGE") from exc
+            detail = f"The request body is larger than the {limit} bytes a function takes."
+            raise problem(413, "Request Too Long", detail, "BODY_TOO_LARGE") from exc
         except Throttled as exc:
             raise problem(429, "Rate Exceeded.", str(exc), "TOO_MANY_REQUESTS", retry_after=exc.retry_after) from exc
         except Refused as exc:

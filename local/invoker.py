@@ -72,13 +72,11 @@ class Invoker:
         bounds: Bounds | None = None,
         launch: Literal["fork", "spawn"] = "fork" if sys.platform == "linux" else "spawn",
         report: Callable[[str], None] = print,
-        on_invocation: Callable[[Invocation], None] | None = None,
     ) -> None:
         self.template = template
         self.limits = LIMITS[limits]
         self._logs = {name: FunctionLog(logs / f"{name}.log") for name in template.functions}
         self._launcher = _launcher(template, launch, logs, report)
-        self._on_invocation = on_invocation
         self._bounds = bounds or Bounds()
         self._pool: Pool
         self._running: set[asyncio.Task[Invocation]] = set()
@@ -129,16 +127,6 @@ class Invoker:
         """Later invocations import the function anew; those that run now finish as they are."""
         self._pool.recycle(self._spec(name).name)
 
-    async def warm(self, name: str, count: int = 1) -> None:
-        """Start sandboxes ahead of the first invocations. One that fails to import shows it when it is invoked."""
-        spec = self._spec(name)
-        leases = [await self._pool.acquire(spec) for _ in range(count)]
-        try:
-            await asyncio.gather(*(self._start(lease, "") for lease in leases), return_exceptions=True)
-        finally:
-            for lease in leases:
-                self._pool.release(lease)
-
     def sandboxes(self) -> dict[str, dict[str, int]]:
         """How many sandboxes each function has, and how many of them are idle."""
         return self._pool.counts()
@@ -158,12 +146,9 @@ class Invoker:
     async def _invoke(self, spec: FunctionSpec, event: bytes, request_id: str, trace: str) -> Invocation:
         lease = await self._pool.acquire(spec)
         try:
-            invocation = await self._run(lease, event, request_id, trace)
+            return await self._run(lease, event, request_id, trace)
         finally:
             self._pool.release(lease)
-        if self._on_invocation:
-            self._on_invocation(invocation)
-        return invocation
 
     async def _run(self, lease: Lease, event: bytes, request_id: str, trace: str) -> Invocation:
         """One that no handler has seen yet is given to another sandbox; a handler that has it is never asked twice."""

@@ -132,13 +132,6 @@ def test_an_unknown_function_is_named_with_the_known_ones(sample: Lab) -> None:
         sample.invoke("nothing")
 
 
-def test_warm_sandboxes_can_be_started_ahead(sample: Lab) -> None:
-    sample.recycle("tick")
-    sample.run(sample.invoker.warm("tick", 2))
-    results = all_of(sample, ("tick", {}), ("tick", {}))
-    assert [result.report.init_ms for result in results if isinstance(result, Invocation)] == [None, None]
-
-
 def test_an_event_over_the_limit_is_refused(sample: Lab) -> None:
     with pytest.raises(EventTooLarge, match="20971520"):
         sample.invoke("tick", {"x": "y" * 21_000_000})
