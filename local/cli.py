@@ -264,7 +264,7 @@ def _manifest(template: Path | None) -> list[dict[str, Any]]:
 @main.command()
 @click.argument("name")
 @click.option("--event", "event_file", type=click.File("rb"), help="A complete event as JSON; - reads standard input.")
-@click.option("--body", help="A JSON body for the function's route, or the event of a function without one.")
+@click.option("--body", help="A JSON body for the function's route, its queue's message, or else its event.")
 @click.option("--file", "photo", help="A file to upload as a form, as PATH or FIELD=PATH.")
 @click.option("--header", "-H", "headers", multiple=True, metavar="'NAME: VALUE'", help="May be repeated.")
 @click.option("--method", help="Which of the function's routes, by method.")
@@ -279,7 +279,7 @@ def invoke(name: str, show_log: bool, template: Path | None, **options: Any) -> 
     \b
     facet invoke register_user --body '{"name": "Ada", "email": "ada@example.com", "password": "correct horse"}'
     facet invoke create_task --file task_source_file=photo.jpg -H "access-token: $TOKEN"
-    facet invoke migrate --body '{}'
+    facet invoke relay_outbox
     """
     from local import invoke_event
 

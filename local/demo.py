@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 POLL_SECONDS = 0.2
+LARGEST_PHOTO = 10 * 1024 * 1024  # bytes
 FINAL = {"SUCCESS", "FAILED", "INVALID_INPUT", "CANCELLED"}
 
 
@@ -35,6 +36,8 @@ def run(api: str, photo: Path, save_to: Path, *, timeout: float, progress: Calla
     `progress` gets a stage's name and a share of 0 to 1. Raises DemoFailed.
     """
     begun = time.monotonic()
+    if photo.stat().st_size > LARGEST_PHOTO:
+        raise DemoFailed(f"{photo} has {photo.stat().st_size:,} bytes; a photo has at most {LARGEST_PHOTO:,}.")
     try:
         return _tour(api, photo, save_to, begun=begun, deadline=begun + timeout, progress=progress)
     except httpx.HTTPError as exc:

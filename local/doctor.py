@@ -115,6 +115,9 @@ def _rabbitmq(project: Project) -> Iterator[Finding]:
         yield Finding("rabbitmq", f"installed: {server.sbin}")
     elif unpacked.is_dir():
         yield Finding("rabbitmq", f"unpacked in {unpacked}")
+    elif " " in str(unpacked):
+        advice = "Name a folder without one: export FACET_SERVERS=$HOME/facet-servers"
+        yield Finding("rabbitmq", f"cannot run from {unpacked}: there is a space in it", failed=True, advice=advice)
     elif shutil.which("apt-get") and shutil.which("dpkg"):
         yield Finding("rabbitmq", "not here yet", advice="`make up` downloads it once, 34 MB.")
     else:

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import httpx
 
 from local import template
-from local.events.http import HttpRequest, alb_event, http_event, rest_event
+from local.events import HttpRequest, RmqMessage, alb_event, http_event, rest_event, rmq_event, schedule_event
 from local.project import Project
 from local.spec import FunctionSpec, Route
 
@@ -41,9 +42,19 @@ def build(
         raise CannotBuild(f"There is no function {name}. There are: {', '.join(sorted(functions))}.")
     if event_file is not None:
         return _parsed(event_file.read(), "--event")
-    if not functions[name].routes and not (functions[name].url and path):
+    function = functions[name]
+    if function.schedules and body is None and not path:
+        return schedule_event(function.schedules[0].name, datetime.now(UTC))
+    if function.queues and body is not None and not path:
+        mapping = function.queues[0]
+        return rmq_event(mapping.queue, "/", [RmqMessage(body.encode())], broker_arn=mapping.broker_arn)
+    if function.queues and not path:
+        raise CannotBuild(
+            f"{name} is triggered by a queue: give it a message with --body, or a whole event with --event."
+        )
+    if not function.routes and not (function.url and path):
         return _parsed((body or "{}").encode(), "--body")
-    return SHAPES[shape](_request(functions[name], body, photo, headers, method, path))
+    return SHAPES[shape](_request(function, body, photo, headers, method, path))
 
 
 def _request(

@@ -131,7 +131,12 @@ class _Reader:
         kind = resource.text("Type")
         if kind == "AWS::Serverless::Function":
             return self._function(logical_id, resource.part("Properties").over(self._globals.part("Function")))
-        if kind in INVOKING_TYPES or (kind.startswith("AWS::Serverless::") and kind not in HANDLED_TYPES):
+        looks_like_one = kind.endswith("::Function") and kind != "AWS::CloudFront::Function"  # or is misspelt
+        if (
+            looks_like_one
+            or kind in INVOKING_TYPES
+            or (kind.startswith("AWS::Serverless::") and kind not in HANDLED_TYPES)
+        ):
             self._warnings.append(f"{logical_id}: {kind} is not emulated")
         return None
 

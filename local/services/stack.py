@@ -165,6 +165,6 @@ def _port(service: str, env: Mapping[str, str], name: str) -> int:
 def _unreachable(service: str, name: str, where: str, cause: str) -> ServiceFailed:
     return ServiceFailed(
         service,
-        f"{name} in .env points to {where}, but {cause}",
-        advice=f"next: start that server or correct its settings, or take {name} out of .env to have one run here",
+        f"{name} points to {where}, but {cause}",
+        advice=f"next: start that server or correct its settings; without {name} (.env, environment) one is run here",
     )

@@ -38,6 +38,8 @@ class StoredObject(Protocol):
 class Objects(Protocol):
     @property
     def NotFound(self) -> type[Exception]: ...
+    @property
+    def Unreadable(self) -> type[Exception]: ...
     def head(self, bucket: str, key: str) -> StoredObject: ...
     def read(self, bucket: str, key: str, *, limit: int) -> bytes: ...
 
@@ -74,7 +76,7 @@ def _finish(conn: Connection[DictRow], task: LockedTask, result: TaskResult, obj
     except objects.NotFound:
         states.fail(conn, task, status="FAILED", code="RESULT_MISSING", message="the announced model is not there")
         return
-    except glb.NotGlb as error:
+    except (glb.NotGlb, objects.Unreadable) as error:
         states.fail(conn, task, status="FAILED", code="RESULT_INVALID", message=str(error))
         return
     try:

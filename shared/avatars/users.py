@@ -44,8 +44,20 @@ def deliverable_email(value: str) -> str:
     return canonical_email(address.normalized)
 
 
+def findable_email(value: str) -> str:
+    """The spelling under which registration keeps this address; any text that is no address stays as it is."""
+    address = canonical_email(value)
+    domain = address.rpartition("@")[2]
+    if domain.isascii() and "xn--" not in domain:
+        return address
+    try:
+        return deliverable_email(address)
+    except PydanticCustomError:
+        return address
+
+
 EmailToRegister = Annotated[str, StringConstraints(max_length=EMAIL_LENGTH), AfterValidator(deliverable_email)]
-EmailToFind = Annotated[str, StringConstraints(max_length=EMAIL_LENGTH), AfterValidator(canonical_email)]
+EmailToFind = Annotated[str, StringConstraints(max_length=EMAIL_LENGTH), AfterValidator(findable_email)]
 
 
 def register(conn: Connection[DictRow], *, name: str, email: str, password_hash: str) -> int:

@@ -10,7 +10,8 @@ import psycopg
 import pytest
 from PIL import Image
 
-from tests.conftest import Settings, postgres
+from tests.conftest import Settings
+from tests.servers import postgres
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,8 @@ from facet import broker, db, objects
 from facet.problems import Invalid
 from facet.settings import settings
 from functions.migrate import handler
-from tests.conftest import Settings, management, postgres
+from tests.conftest import Settings
+from tests.servers import management, postgres
 
 PROJECT = Path(__file__).parents[2]
 PYTHONPATH = os.pathsep.join(str(PROJECT / each) for each in (".", "layers/facet/python", "infra/migrations/python"))

@@ -81,6 +81,8 @@ def test_an_expired_token_says_so(secret_key: str) -> None:
         {"aud": "other"},
         {"aud": ["facet", "other"]},
         {"sub": "me"},
+        {"sub": "0"},
+        {"sub": str(2**63)},
         {"iat": 3600},
         {"nbf": 3600},
         {"exp": "soon"},

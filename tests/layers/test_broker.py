@@ -20,7 +20,8 @@ import pytest
 from facet import amqp, queues
 from facet import broker as rabbit
 from facet.settings import settings
-from tests.conftest import Settings, management
+from tests.conftest import Settings
+from tests.servers import management
 
 Channel = Any  # pika is untyped
 

@@ -110,6 +110,7 @@ def test_head_is_get_without_the_body(greeter: Function) -> None:
     reply = call(greeter, "HEAD", "/people/a")
     assert (reply.status, reply.body) == (200, b"")
     assert reply.headers["content-type"] == "application/json"
+    assert reply.headers["content-length"] == str(len(call(greeter, "GET", "/people/a").body))
 
 
 def test_a_literal_path_comes_before_a_parameter(greeter: Function) -> None:

@@ -156,3 +156,17 @@ def test_importing_the_layer_touches_nothing() -> None:
     )
     environment = {"PYTHONPATH": ":".join(sys.path), "POSTGRES_PORT": "not a port"}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+
+
+def test_a_line_is_printed_once_under_the_local_runtime(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its plain handler would print everything a second time, and unredacted."""
+    root = logging.getLogger()
+    before = root.handlers[:]
+    root.handlers[:] = [logging.StreamHandler(sys.stdout)]
+    try:
+        log._configure()
+        log.get().error("Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl")
+    finally:
+        root.handlers[:] = before
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "eyJ" not in line

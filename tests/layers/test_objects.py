@@ -3,7 +3,7 @@
 import http.server
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -242,11 +242,33 @@ def test_an_overloaded_storage_is_unavailable(nowhere: None, code: str, status: 
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"])
-def test_a_refusal_stays_what_it_is(nowhere: None, code: str) -> None:
+def test_a_bucket_that_refuses_us_is_an_error_of_ours(nowhere: None, code: str) -> None:
     with stubbed() as stub:
         stub.add_client_error("get_object", code, http_status_code=403)
-        with pytest.raises(ClientError, match=code):
+        stub.add_client_error("head_bucket", "403", http_status_code=403)
+        with pytest.raises(ClientError):
             objects.read("b", "k", limit=1)
+
+
+@pytest.mark.parametrize(
+    ("operation", "code", "status"),
+    [
+        ("get_object", "InvalidObjectState", 403),
+        ("get_object", "AccessDenied", 403),
+        ("head_object", "400", 400),
+        ("head_object", "405", 405),
+    ],
+)
+def test_an_object_that_alone_is_refused_is_unreadable(nowhere: None, operation: str, code: str, status: int) -> None:
+    read: dict[str, Callable[[], object]] = {
+        "get_object": lambda: objects.read("b", "k", limit=1),
+        "head_object": lambda: objects.head("b", "k"),
+    }
+    with stubbed() as stub:
+        stub.add_client_error(operation, code, http_status_code=status)
+        stub.add_response("head_bucket", {})
+        with pytest.raises(objects.Unreadable):
+            read[operation]()
 
 
 class _Forgetful(http.server.BaseHTTPRequestHandler):

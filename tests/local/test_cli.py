@@ -1,5 +1,6 @@
 """The command line without a running stack: what it prints, and what it says when something is missing."""
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from local import cli, invoke_event, project
+from local import cli, demo, invoke_event, project, template
 
 ROOT = Path(__file__).parents[2]
 Facet = Callable[..., Result]
@@ -205,3 +206,28 @@ def test_a_url_without_routes_takes_any_request(tmp_path: Path, sample: Path) ->
     event = invoke_event.build(project.find(sample), "quiet", path="/x?a=1", shape="furl", **given)
     assert (event["rawPath"], event["rawQueryString"]) == ("/x", "a=1")
     assert event["requestContext"]["http"]["method"] == "DELETE"
+
+
+def test_a_schedule_and_a_queue_get_the_events_of_their_triggers() -> None:
+    given: dict[str, Any] = {"event_file": None, "photo": None, "headers": (), "method": None, "path": None}
+    facet = project.find(start=ROOT)
+    event = invoke_event.build(facet, "relay_outbox", body=None, shape="furl", **given)
+    assert event["detail-type"] == "Scheduled Event"
+    event = invoke_event.build(facet, "consume_results", body='{"a": 1}', shape="furl", **given)
+    (record,) = event["rmqMessagesByQueue"]["generation_task_results::/"]
+    assert base64.b64decode(record["data"]) == b'{"a": 1}'
+    with pytest.raises(invoke_event.CannotBuild, match="with --body"):
+        invoke_event.build(facet, "consume_results", body=None, shape="furl", **given)
+
+
+def test_a_misspelt_function_type_is_a_warning(sample: Path) -> None:
+    sample.write_text(sample.read_text().replace("AWS::Serverless::Function", "AWS::Serverles::Function", 1))
+    assert template.load(sample).warnings == ["EchoFunction: AWS::Serverles::Function is not emulated"]
+
+
+def test_the_demo_looks_at_the_size_first(tmp_path: Path) -> None:
+    photo = tmp_path / "big.jpg"
+    with photo.open("wb") as file:
+        file.truncate(3_000_000_000)
+    with pytest.raises(demo.DemoFailed, match="at most 10,485,760"):
+        demo.run("http://localhost:9", photo, tmp_path / "a.glb", timeout=1, progress=lambda stage, share: None)

@@ -31,6 +31,7 @@ class Bucket:
     """Every object in it is a model."""
 
     NotFound = KeyError
+    Unreadable = PermissionError
 
     def head(self, bucket: str, key: str) -> Stored:
         return Stored()
@@ -98,3 +99,20 @@ def test_a_rejected_message_changes_nothing(conn: Connection[DictRow], tasks: li
     with pytest.raises(Rejected):
         results.apply(conn, foreign, objects=Bucket())
     assert conn.execute("SELECT * FROM tasks").fetchall() == before
+
+
+class Locked(Bucket):
+    """Its objects are there and cannot be read."""
+
+    def read(self, bucket: str, key: str, *, limit: int) -> bytes:
+        raise PermissionError("encrypted for somebody else")
+
+
+def test_a_model_that_the_storage_does_not_hand_out_is_invalid(
+    conn: Connection[DictRow], tasks: list[TaskResult]
+) -> None:
+    results.apply(conn, tasks[0], objects=Locked())
+    assert conn.execute("SELECT status, failure_code FROM tasks ORDER BY id").fetchone() == {
+        "status": "FAILED",
+        "failure_code": "RESULT_INVALID",
+    }

@@ -41,3 +41,14 @@ def test_a_new_hash_does_not_overwrite_a_password_changed_meanwhile(conn: Connec
     conn.execute("UPDATE users SET password_hash = 'changed'")
     credentials.replace_outdated_hash(conn, credentials.Authenticated(user_id, "outdated", "rehashed"))
     assert conn.execute("SELECT password_hash FROM users").fetchone() == {"password_hash": "changed"}
+
+
+@pytest.mark.parametrize(
+    "written", ["a@xn--bcher-kva.example.org", "a@b\u00fccher.example.org", "A@B\u00dcCHER.example\u3002org"]
+)
+def test_an_international_domain_is_found_however_it_is_written(written: str) -> None:
+    assert users.findable_email(written) == users.deliverable_email(written) == "a@b\u00fccher.example.org"
+
+
+def test_a_text_that_is_no_address_is_looked_for_as_it_is() -> None:
+    assert users.findable_email("Nobody@xn--\u3002") == users.canonical_email("Nobody@xn--\u3002")

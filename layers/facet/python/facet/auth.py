@@ -106,11 +106,19 @@ class _User:
         if token is None:
             raise Invalid.missing("header", "access-token")
         try:
-            return Caller(user_id=int(_claims(token)["sub"]), api_key_id=None)
+            return Caller(user_id=_user_id(_claims(token)["sub"]), api_key_id=None)
         except jwt.ExpiredSignatureError:
             raise TokenExpired() from None
         except (jwt.InvalidTokenError, ValueError, RecursionError):
             raise TokenInvalid() from None
+
+
+def _user_id(subject: str) -> int:
+    """The subject as a database's bigint. Raises ValueError."""
+    number = int(subject)
+    if not 0 < number < 2**63:
+        raise ValueError("the subject is no user id")
+    return number
 
 
 def _bearer(request: Request) -> str | None:

@@ -149,6 +149,8 @@ class Function(Chalice):
         with log.context(**log.trace(request.headers.get("traceparent"))):
             response = self._answer(request, context)
         if request.method == "HEAD":
+            body = response.body
+            response.headers.append(("content-length", str(len(body.encode() if isinstance(body, str) else body))))
             response.body = ""
         response.headers += [("x-request-id", request_id), ("x-content-type-options", "nosniff")]
         return events.reply_to(event, response)

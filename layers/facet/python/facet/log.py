@@ -68,10 +68,15 @@ def _configure() -> None:
     root = logging.getLogger()
     if any(isinstance(handler, _Stdout) for handler in root.handlers):
         return
-    for handler in [h for h in root.handlers if type(h).__module__.startswith("awslambdaric")]:
-        root.removeHandler(handler)  # it would print every line a second time, as plain text
+    for handler in [h for h in root.handlers if _is_the_runtimes(h)]:
+        root.removeHandler(handler)  # it would print every line a second time, as plain text and with its secrets
     root.addHandler(_Stdout())
     get().setLevel(settings().log_level)
+
+
+def _is_the_runtimes(handler: logging.Handler) -> bool:
+    """Whether the function runtime put it there: AWS's own class, or elsewhere a plain stream handler."""
+    return type(handler) is logging.StreamHandler or type(handler).__module__.startswith("awslambdaric")
 
 
 def line(record: logging.LogRecord) -> str:

@@ -26,13 +26,18 @@ LONGEST_EXPIRY = 7 * 24 * 3600  # seconds; the limit of Signature Version 4
 
 _ABSENT = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
 _OVERLOADED = frozenset({"SlowDown", "Throttling", "TooManyRequests", "RequestTimeout"})
+_REFUSALS = frozenset({400, 403, 405, 412, 416})
 
 
 class NotFound(Exception):
     """There is no such object, or no such bucket."""
 
 
-class TooLarge(Exception):
+class Unreadable(Exception):
+    """The object is there, but the storage does not hand it out: encrypted, archived, or not ours to read."""
+
+
+class TooLarge(Unreadable):
     """The object is larger than the caller is ready to hold in memory."""
 
 
@@ -58,7 +63,7 @@ def put(bucket: str, key: str, body: bytes, *, content_type: str) -> None:
 
 def read(bucket: str, key: str, *, limit: int) -> bytes:
     """The whole object, of at most `limit` bytes; a larger one raises TooLarge before it is read."""
-    with _errors_of(f"{bucket}/{key}"):
+    with _errors_of(f"{bucket}/{key}"), _refusals_of(bucket, key):
         answer = _client().get_object(Bucket=bucket, Key=key)
         with closing(answer["Body"]) as body:
             if answer["ContentLength"] > limit:
@@ -67,7 +72,7 @@ def read(bucket: str, key: str, *, limit: int) -> bytes:
 
 
 def head(bucket: str, key: str) -> ObjectInfo:
-    with _errors_of(f"{bucket}/{key}"):
+    with _errors_of(f"{bucket}/{key}"), _refusals_of(bucket, key):
         answer = _client().head_object(Bucket=bucket, Key=key)
     return ObjectInfo(
         size=answer["ContentLength"],
@@ -189,6 +194,21 @@ def _errors_of(address: str) -> Iterator[None]:
         raise
     except (ConnectionError, HTTPClientError, IncompleteReadError) as error:
         raise Unavailable("The object storage cannot be reached.") from error
+
+
+@contextmanager
+def _refusals_of(bucket: str, key: str) -> Iterator[None]:
+    """Tell an object that is refused from a bucket that is: its writer did the first, we have to mend the second."""
+    from botocore.exceptions import ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        if status not in _REFUSALS or _code(error) in _ABSENT | _OVERLOADED:
+            raise
+        _client().head_bucket(Bucket=bucket)
+        raise Unreadable(f"{bucket}/{key} cannot be read: {_code(error)}") from error
 
 
 def _location(region: str) -> dict[str, Any]:
