@@ -2,12 +2,13 @@
 
 from local.events.http import HttpRequest, alb_event, http_event, rest_event
 from local.events.response import HttpResponse, MalformedResponse, decode_response
-from local.events.rmq import RmqMessage, rmq_event
+from local.events.rmq import MalformedMessage, RmqMessage, rmq_event
 from local.events.schedule import schedule_event
 
 __all__ = [
     "HttpRequest",
     "HttpResponse",
+    "MalformedMessage",
     "MalformedResponse",
     "RmqMessage",
     "alb_event",

@@ -8,12 +8,20 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+_DEEPEST = 64  # levels of tables and lists in a header; JSON readers give up somewhere above
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+class MalformedMessage(Exception):
+    """No event can hold the message; the text says why."""
 
 
 @dataclass(frozen=True)
 class RmqMessage:
-    """A delivery. `properties` has AMQP's names in camel case; absent ones are null in the event."""
+    """A delivery. `properties` has AMQP's names in camel case; absent ones are null in the event.
+
+    In place of headers that could not be decoded stands the exception that says why.
+    """
 
     body: bytes
     properties: Mapping[str, Any] = field(default_factory=dict)
@@ -39,6 +47,7 @@ PROPERTIES = (
 
 
 def rmq_event(queue: str, vhost: str, messages: Sequence[RmqMessage], *, broker_arn: str) -> dict[str, Any]:
+    """Raises MalformedMessage."""
     return {
         "eventSource": "aws:rmq",
         "eventSourceArn": broker_arn,
@@ -47,9 +56,12 @@ def rmq_event(queue: str, vhost: str, messages: Sequence[RmqMessage], *, broker_
 
 
 def rmq_record(message: RmqMessage) -> dict[str, Any]:
-    properties: dict[str, Any] = {name: message.properties.get(name) for name in PROPERTIES}
+    """Raises MalformedMessage."""
+    properties: dict[str, Any] = {name: _text(message.properties.get(name)) for name in PROPERTIES}
+    if isinstance(properties["headers"], Exception):
+        raise MalformedMessage(f"its headers cannot be read: {properties['headers']}")
     if properties["headers"] is not None:
-        properties["headers"] = {name: _field(value) for name, value in properties["headers"].items()}
+        properties["headers"] = _table(properties["headers"], 0)
     if properties["timestamp"] is not None:
         properties["timestamp"] = _java_time(properties["timestamp"])
     properties["bodySize"] = len(message.body)
@@ -60,8 +72,19 @@ def rmq_record(message: RmqMessage) -> dict[str, Any]:
     }
 
 
-def _field(value: Any) -> Any:
+def _text(value: Any) -> Any:
+    """pika leaves a short string that is no UTF-8 as bytes. Java's client reads it like this."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+def _table(table: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+    return {_text(name): _field(value, depth + 1) for name, value in table.items()}
+
+
+def _field(value: Any, depth: int) -> Any:
     """A header value as Java's client holds it: long strings are bytes, numbers are plain."""
+    if depth > _DEEPEST:
+        raise MalformedMessage(f"its headers nest deeper than {_DEEPEST} levels")
     match value:
         case str():
             return {"bytes": list(value.encode())}
@@ -74,10 +97,12 @@ def _field(value: Any) -> Any:
         case float() if not math.isfinite(value):
             return None
         case list() | tuple():
-            return [_field(item) for item in value]
+            return [_field(item, depth + 1) for item in value]
         case dict():
-            return {name: _field(item) for name, item in value.items()}
-    return value
+            return _table(value, depth)
+        case None | bool() | int() | float():
+            return value
+    raise MalformedMessage(f"its headers hold a {type(value).__name__}")
 
 
 def _java_time(seconds: int) -> str | None:

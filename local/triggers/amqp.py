@@ -2,18 +2,25 @@
 
 import asyncio
 import contextlib
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from pika import ConnectionParameters  # type: ignore[import-untyped] # pika ships no py.typed
 from pika.adapters.asyncio_connection import AsyncioConnection  # type: ignore[import-untyped] # as above
-from pika.exceptions import AMQPError  # type: ignore[import-untyped] # as above
+from pika.exceptions import (  # type: ignore[import-untyped] # as above
+    AMQPError,
+    InvalidFieldTypeException,
+)
+from pika.frame import Header  # type: ignore[import-untyped] # as above
+from pika.spec import FRAME_HEADER, BasicProperties  # type: ignore[import-untyped] # as above
 
 from local.events import RmqMessage
 
 _OPEN_SECONDS = 20.0
 _CLOSE_SECONDS = 2.0
+_UNREADABLE = (InvalidFieldTypeException, struct.error, ArithmeticError, ValueError, OSError, RecursionError)
 
 
 class ConsumerLost(Exception):
@@ -94,7 +101,7 @@ class Consumer:
         await self._called(lambda begun: self._channel.basic_consume(queue, self._on_message, callback=begun))
 
     def _connect(self, parameters: ConnectionParameters, opened: Callable[..., None]) -> None:
-        self._connection = AsyncioConnection(
+        self._connection = _Connection(
             parameters,
             on_open_callback=opened,
             on_open_error_callback=lambda _, exc: self._lose(f"the broker cannot be reached: {exc!r}"),
@@ -133,6 +140,20 @@ class Consumer:
     def _lose(self, reason: str) -> None:
         if not self.lost.done():
             self.lost.set_result(reason)
+
+
+class _Connection(AsyncioConnection):  # type: ignore[misc] # pika is untyped
+    """pika ends the connection over properties that it cannot decode; here such a message arrives, to be rejected."""
+
+    def _read_frame(self) -> tuple[int, Any]:
+        try:
+            found: tuple[int, Any] = super()._read_frame()
+        except _UNREADABLE as exc:
+            kind, channel, size, _, _, body_size = struct.unpack_from(">BHLHHQ", self._frame_buffer)
+            if kind != FRAME_HEADER:
+                raise
+            return size + 8, Header(channel, body_size, BasicProperties(headers=exc))
+        return found
 
 
 def _camel_case(name: str) -> str:

@@ -2,9 +2,11 @@
 
 Nothing is rejected for a function's error: the batch stays unacknowledged and the function gets it again. Only a
 message that no event can hold is rejected (Lambda drops it; here the queue's dead-letter exchange may keep it).
+Nothing ends a trigger but `stop`: what nobody expected is reported, and consuming begins anew.
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -13,7 +15,7 @@ from typing import Any
 
 from pika import ConnectionParameters  # type: ignore[import-untyped] # pika ships no py.typed
 
-from local.events import rmq_event
+from local.events import MalformedMessage, rmq_event
 from local.events.rmq import rmq_record
 from local.invoker import Invocation
 from local.launcher import LaunchFailed
@@ -39,11 +41,17 @@ class QueueTrigger:
     ) -> None:
         self._mapping, self._parameters, self._invoke = mapping, parameters, invoke
         self._report, self._backoff = report, backoff
+        self._delay = backoff[0]
         self._stopping = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         self._carried: Delivery | None = None
         self._complaint = ""
         self._at_work = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether it consumes, or tries to."""
+        return self._running is not None and not self._running.done()
 
     def start(self) -> None:
         logging.getLogger("pika").setLevel(logging.CRITICAL)  # what it would log is reported here
@@ -59,28 +67,30 @@ class QueueTrigger:
             await asyncio.gather(self._running, return_exceptions=True)
 
     async def _run(self) -> None:
-        delay, longest = self._backoff
         while not self._stopping.is_set():
-            consumer = None
             try:
-                consumer = await Consumer.open(self._parameters, self._mapping.queue, prefetch=self._mapping.batch_size)
-                self._complain("")
-                delay = self._backoff[0]
-                await self._consume(consumer)
+                await self._consume()
             except ConsumerLost as exc:
                 self._complain(str(exc))
-            finally:
-                if consumer:
-                    await consumer.close()
-            await self._pause(delay)
-            delay = min(delay * 2, longest)
+            except Exception as exc:  # a fault of ours, of pika or of the disk: no reason to consume no more
+                self._complain(f"{type(exc).__name__}: {exc}")
+            await self._pause(self._delay)
+            self._delay = min(self._delay * 2, self._backoff[1])
 
-    async def _consume(self, consumer: Consumer) -> None:
+    async def _consume(self) -> None:
+        mapping = self._mapping
+        consumer = await Consumer.open(self._parameters, mapping.queue, prefetch=mapping.batch_size)
+        self._complain("")
         self._carried = None
-        while not self._stopping.is_set():
-            batch = await self._batch(consumer)
-            if batch:
-                await self._deliver(consumer, batch)
+        try:
+            while not self._stopping.is_set():
+                if batch := await self._batch(consumer):
+                    await self._deliver(consumer, batch)
+        except ConsumerLost:
+            self._delay = self._backoff[0]
+            raise
+        finally:
+            await consumer.close()
 
     async def _batch(self, consumer: Consumer) -> list[Delivery]:
         """Wait for one message, then for as many as come within the window and fit in one event."""
@@ -92,11 +102,13 @@ class QueueTrigger:
             if delivery is None:
                 break
             end = end or time.monotonic() + self._mapping.window_seconds
-            length = len(json.dumps(rmq_record(delivery.message)))
-            if length > PAYLOAD_LIMIT:
-                self._report(f"{self._mapping.queue}: a message of {len(delivery.message.body)} bytes fits in no event")
+            try:
+                length = _length(delivery)
+            except MalformedMessage as exc:
                 consumer.reject(delivery.tag)
-            elif size + length > PAYLOAD_LIMIT:
+                self._report(f"{self._mapping.queue}: a message fits in no event and is rejected: {exc}")
+                continue
+            if size + length > PAYLOAD_LIMIT:
                 self._carried = delivery
                 break
             else:
@@ -140,5 +152,14 @@ class QueueTrigger:
     def _complain(self, reason: str) -> None:
         """Say it once, until it is another reason."""
         if reason and reason != self._complaint and not self._stopping.is_set():
-            self._report(f"queue {self._mapping.queue}: {reason}; trying again")
+            with contextlib.suppress(OSError):  # nobody reads it
+                self._report(f"queue {self._mapping.queue}: {reason}; trying again")
         self._complaint = reason
+
+
+def _length(delivery: Delivery) -> int:
+    """Bytes of the message in an event. Raises MalformedMessage."""
+    length = len(json.dumps(rmq_record(delivery.message)))
+    if length > PAYLOAD_LIMIT:
+        raise MalformedMessage(f"it has {len(delivery.message.body)} bytes")
+    return length

@@ -1,6 +1,7 @@
 """Invokes a function when its schedule is due: never twice at once, and a failure waits for the next time."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -57,6 +58,15 @@ class ScheduleTrigger:
         self._one_run = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
 
+    @property
+    def alive(self) -> bool:
+        """Whether it will be due. One that is disabled, or never due again, is as it should be: alive too."""
+        if self._running is None:
+            return not self.schedule.enabled
+        if not self._running.done():
+            return True
+        return not self._running.cancelled() and self._running.exception() is None
+
     def start(self) -> None:
         if self.schedule.enabled:
             self._running = asyncio.get_running_loop().create_task(self._run())
@@ -84,14 +94,20 @@ class ScheduleTrigger:
             due = self._due.after(max(due, self._clock.now()))  # what became due during the run is missed
 
     async def _fire_reporting(self, due: datetime) -> None:
+        with contextlib.suppress(OSError):  # nobody reads the report
+            if problem := await self._problem_of_firing(due):
+                self._report(f"{self.schedule.name}: {problem}; tried again when next due")
+
+    async def _problem_of_firing(self, due: datetime) -> str | None:
         try:
             invocation = await self.fire(due)
         except (Refused, LaunchFailed) as exc:
-            self._report(f"{self.schedule.name}: {exc}; tried again when next due")
-            return
+            return str(exc)
+        except Exception as exc:  # a fault of ours or of the disk: no reason to be due no more
+            return f"{type(exc).__name__}: {exc}"
         if invocation.function_error:
-            kind = invocation.report.error_type
-            self._report(f"{self.schedule.name}: {self.schedule.function} failed ({kind}); tried again when next due")
+            return f"{self.schedule.function} failed ({invocation.report.error_type})"
+        return None
 
     def _event(self, moment: datetime) -> Mapping[str, Any] | bytes:
         given = self.schedule.input

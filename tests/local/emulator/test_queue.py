@@ -5,7 +5,7 @@ import base64
 import json
 import socket
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pika  # type: ignore[import-untyped] # pika ships no py.typed
 import pytest
 
+from local.invoker import Invocation
 from local.spec import QueueMapping
 from local.triggers.queue import QueueTrigger
 from tests.local.emulator.lab import Lab, lab
@@ -40,11 +41,14 @@ class Queue:
 
     def publish(self, *bodies: bytes, **properties: Any) -> None:
         for body in bodies:
-            self._channel.basic_publish("", self.name, body, pika.BasicProperties(**properties), mandatory=True)
+            self.publish_as(pika.BasicProperties(**properties), body)
 
-    def depth(self) -> int:
+    def publish_as(self, properties: pika.BasicProperties, body: bytes) -> None:
+        self._channel.basic_publish("", self.name, body, properties, mandatory=True)
+
+    def depth(self, name: str | None = None) -> int:
         """Messages that nobody holds."""
-        found = self._channel.queue_declare(self.name, durable=True, passive=True)
+        found = self._channel.queue_declare(name or self.name, durable=True, passive=True)
         return int(found.method.message_count)
 
     def take(self, name: str) -> bytes | None:
@@ -313,7 +317,93 @@ def test_a_message_no_event_can_hold_goes_to_the_dead_letters(sample: Lab, queue
     reports = triggered(sample, queue, lambda: len(batches(sample)) == 1)
     assert [bodies(event) for event in batches(sample)] == [[b"small"]]
     assert queue.take(dead) == b"x" * 5_000_000
-    assert reports == [f"{queue.name}: a message of 5000000 bytes fits in no event"]
+    assert reports == [f"{queue.name}: a message fits in no event and is rejected: it has 5000000 bytes"]
+
+
+def test_what_is_no_utf8_in_properties_and_headers_is_replaced(sample: Lab, queue: Queue) -> None:
+    queue.declare()
+    not_utf8 = b"\xff\xfe"
+    queue.publish(b"1", content_type=not_utf8, type=not_utf8, headers={not_utf8: {not_utf8: not_utf8}})
+    assert triggered(sample, queue, lambda: len(batches(sample)) == 1) == []
+    ((record,),) = batches(sample)[0]["rmqMessagesByQueue"].values()
+    properties = record["basicProperties"]
+    assert (properties["contentType"], properties["type"]) == ("\ufffd\ufffd", "\ufffd\ufffd")
+    assert properties["headers"] == {"\ufffd\ufffd": {"\ufffd\ufffd": {"bytes": [255, 254]}}}
+    assert queue.depth() == 0
+
+
+class RawHeader(pika.BasicProperties):  # type: ignore[misc] # pika is untyped
+    """One header `x` whose type and value are put on the wire as they are."""
+
+    def __init__(self, value: bytes) -> None:
+        super().__init__(headers={})
+        self._value = value
+
+    def encode(self) -> list[bytes]:
+        field = b"\x01x" + self._value
+        return [self.FLAG_HEADERS.to_bytes(2, "big"), len(field).to_bytes(4, "big"), field]
+
+
+def nested(levels: int) -> bytes:
+    value = b"V"
+    for _ in range(levels):
+        value = b"A" + len(value).to_bytes(4, "big") + value
+    return value
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (b"T" + (2**55).to_bytes(8, "big"), "its headers cannot be read: year "),
+        (b"T" + (2**63 - 1).to_bytes(8, "big"), "its headers cannot be read: "),
+        (nested(5000), "its headers cannot be read: maximum recursion depth exceeded"),
+        (nested(100), "its headers nest deeper than 64 levels"),
+    ],
+    ids=["late", "timeless", "bottomless", "deep"],
+)
+def test_headers_that_cannot_be_read_go_to_the_dead_letters(
+    sample: Lab, queue: Queue, header: bytes, reason: str
+) -> None:
+    dead = f"{queue.name}.dead"
+    queue.declare_other(dead)
+    queue.declare(**{"x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead})
+    queue.publish_as(RawHeader(header), b"bad")
+    queue.publish(b"good")
+    (report,) = triggered(sample, queue, lambda: len(batches(sample)) == 1, lambda: queue.depth() == 0)
+    assert [bodies(event) for event in batches(sample)] == [[b"good"]]
+    assert report.startswith(f"{queue.name}: a message fits in no event and is rejected: {reason}")
+    assert queue.depth(dead) == 1
+
+
+def test_no_error_ends_the_trigger(sample: Lab, queue: Queue) -> None:
+    queue.declare()
+    queue.publish(b"1")
+    mapping = replace(sample.template.queues[0], queue=queue.name)
+    calls: list[str] = []
+    reports: list[str] = []
+
+    async def invoke(name: str, event: Mapping[str, Any]) -> Invocation:
+        calls.append(name)
+        if len(calls) < 3:
+            raise OSError("No space left on device")
+        return await sample.invoker.invoke(name, event)
+
+    def report(text: str) -> None:
+        reports.append(text)
+        raise BrokenPipeError
+
+    async def run() -> None:
+        trigger = QueueTrigger(mapping, queue.parameters, invoke, report=report, backoff=(0.01, 0.05))
+        assert not trigger.alive
+        trigger.start()
+        await until(lambda: batches(sample))
+        assert trigger.alive
+        await trigger.stop()
+        assert not trigger.alive
+
+    sample.run(run())
+    assert reports == [f"queue {queue.name}: OSError: No space left on device; trying again"] * 2
+    assert queue.depth() == 0
 
 
 def test_heartbeats_go_on_while_a_batch_runs(sample: Lab, queue: Queue) -> None:

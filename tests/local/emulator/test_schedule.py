@@ -182,6 +182,47 @@ def test_a_refusal_is_reported_and_tried_again_when_next_due() -> None:
     assert len(calls.events) == 2
 
 
+def test_no_error_ends_the_schedule() -> None:
+    clock = FakeClock(timedelta(minutes=3, seconds=1))
+    attempts: list[str] = []
+    reports: list[str] = []
+
+    async def invoke(name: str, event: Mapping[str, Any] | bytes) -> Invocation:
+        attempts.append(name)
+        raise OSError("No space left on device")
+
+    def report(text: str) -> None:
+        reports.append(text)
+        raise BrokenPipeError
+
+    async def run() -> None:
+        trigger = ScheduleTrigger(sweep(), invoke, clock=clock, report=report)
+        assert not trigger.alive
+        trigger.start()
+        async with asyncio.timeout(5):
+            while clock.time <= clock.end:
+                await asyncio.sleep(0)
+        assert trigger.alive
+        await trigger.stop()
+        assert not trigger.alive
+
+    asyncio.run(run())
+    assert len(attempts) == 3
+    assert reports == ["relay.Sweep: OSError: No space left on device; tried again when next due"] * 3
+
+
+@pytest.mark.parametrize("resting", [sweep(enabled=False), sweep("cron(0 0 1 1 ? 2020)")], ids=["disabled", "past"])
+def test_a_schedule_with_nothing_to_do_is_alive(resting: Schedule) -> None:
+    async def run() -> bool:
+        clock = FakeClock(timedelta(minutes=5))
+        trigger = ScheduleTrigger(resting, Calls(clock).invoke, clock=clock)
+        trigger.start()
+        await asyncio.sleep(0)
+        return trigger.alive
+
+    assert asyncio.run(run())
+
+
 def test_a_schedule_sends_its_own_input() -> None:
     clock = FakeClock(timedelta(minutes=1, seconds=1))
     calls = Calls(clock)
