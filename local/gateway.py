@@ -17,7 +17,7 @@ from local.incoming import BodyTooLarge, Disconnected, Incoming, Receive, Scope,
 from local.invoker import EventTooLarge, Invocation, Limits, new_trace
 from local.launcher import LaunchFailed
 from local.pool import Refused, Throttled
-from local.replies import Answered, json_response, method_not_allowed, problem, send_response
+from local.replies import Answered, json_response, method_not_allowed, problem, retry_after, send_response
 from local.routes import RouteTable
 from local.spec import Cors, FunctionSpec, Route
 from local.template import Template
@@ -111,7 +111,7 @@ class _Gateway:
             invocation = await self._invoke(incoming, target, request_id)
             response = _decoded(invocation, target)
         except Answered as answer:
-            response = answer.response
+            response = answer.in_the_form_for(incoming, request_id)
         except Disconnected:
             return
         if target:
@@ -167,8 +167,9 @@ class _Gateway:
             return _Target(match.route.function, incoming.path, match.cors, match.route, match.parameters)
         if incoming.method == "OPTIONS" and match.cors:
             raise Answered(cors.preflight(match.cors, incoming.headers))
-        refused = method_not_allowed(match.allowed).response
-        raise Answered(cors.with_origin(refused, match.cors, incoming.headers.get("origin", "")))
+        refused = method_not_allowed(match.allowed)
+        refused.response = cors.with_origin(refused.response, match.cors, incoming.headers.get("origin", ""))
+        raise refused
 
     async def _invoke(self, incoming: Incoming, target: _Target, request_id: str) -> Invocation:
         limit, trace = self._invoker.limits.request_body, incoming.headers.get("x-amzn-trace-id") or new_trace()
@@ -186,11 +187,13 @@ class _Gateway:
             detail = f"The request body is larger than the {limit} bytes a function takes."
             raise problem(413, "Request Too Long", detail, "BODY_TOO_LARGE") from exc
         except Throttled as exc:
-            raise problem(429, "Rate Exceeded.", str(exc), "TOO_MANY_REQUESTS", retry_after=exc.retry_after) from exc
+            raise problem(
+                429, "Rate Exceeded.", str(exc), "TOO_MANY_REQUESTS", headers=retry_after(exc.retry_after)
+            ) from exc
         except Refused as exc:
-            raise problem(503, "Service Unavailable", str(exc), "BUSY", retry_after=exc.retry_after) from exc
+            raise problem(503, "Service Unavailable", str(exc), "BUSY", headers=retry_after(exc.retry_after)) from exc
         except LaunchFailed as exc:
-            raise problem(503, "Service Unavailable", str(exc), "NO_SANDBOX", retry_after=5) from exc
+            raise problem(503, "Service Unavailable", str(exc), "NO_SANDBOX", headers=retry_after(5)) from exc
 
     def _specs(self) -> Iterable[FunctionSpec]:
         return self._template.functions.values()

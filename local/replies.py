@@ -7,28 +7,42 @@ from typing import Any
 from local.events import HttpResponse
 from local.incoming import Incoming, Send
 
+PROBLEM_TYPE = "application/problem+json"
 _LINGER_SECONDS = 2.0
 
 
 class Answered(Exception):
-    """The gateway's own answer, in place of a function's."""
+    """The gateway's own answer, in place of a function's. `error` is what an error says, in the form of RFC 9457."""
 
-    def __init__(self, response: HttpResponse) -> None:
-        self.response = response
+    def __init__(self, response: HttpResponse, *, error: Mapping[str, Any] | None = None) -> None:
+        self.response, self.error = response, error
         super().__init__(response.status)
 
+    def in_the_form_for(self, incoming: Incoming, request_id: str) -> HttpResponse:
+        """The response; an error as problem details for who accepts them."""
+        if self.error is None or PROBLEM_TYPE not in incoming.headers.get("accept", ""):
+            return self.response
+        body = json.dumps({**self.error, "instance": incoming.path, "request_id": request_id}).encode()
+        headers = [(name, value) for name, value in self.response.headers if name != "content-type"]
+        return HttpResponse(self.response.status, (("content-type", PROBLEM_TYPE), *headers), (), body)
 
-def problem(status: int, message: str, detail: str, code: str, *, retry_after: int | None = None) -> Answered:
+
+def problem(
+    status: int, message: str, detail: str, code: str, *, headers: tuple[tuple[str, str], ...] = ()
+) -> Answered:
     """An error: `message` is AWS's text, `detail` what happened, `code` is stable."""
-    headers = () if retry_after is None else (("retry-after", str(retry_after)),)
-    return Answered(json_response(status, {"message": message, "detail": detail, "code": code}, headers))
+    response = json_response(status, {"message": message, "detail": detail, "code": code}, headers)
+    error = {"type": "about:blank", "title": message, "status": status, "detail": detail, "code": code}
+    return Answered(response, error=error)
 
 
 def method_not_allowed(allowed: tuple[str, ...]) -> Answered:
-    methods = ", ".join(allowed)
-    detail = f"This path takes {methods} only."
-    body = {"message": "Method Not Allowed", "detail": detail, "code": "METHOD_NOT_ALLOWED"}
-    return Answered(json_response(405, body, (("allow", methods),)))
+    headers = (("allow", ", ".join(allowed)),)
+    return problem(405, "Method Not Allowed", "Method Not Allowed", "METHOD_NOT_ALLOWED", headers=headers)
+
+
+def retry_after(seconds: int) -> tuple[tuple[str, str], ...]:
+    return (("retry-after", str(seconds)),)
 
 
 def json_response(status: int, body: Mapping[str, Any], headers: tuple[tuple[str, str], ...] = ()) -> HttpResponse:

@@ -126,6 +126,20 @@ def test_a_known_path_with_another_method_names_those_it_has(sample: Lab) -> Non
     assert response.headers["allow"] == "GET, HEAD, POST"
 
 
+def test_an_error_is_problem_details_for_who_accepts_them(sample: Lab) -> None:
+    response = sample.http("GET", "/nothing", headers={"accept": "application/problem+json"})
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json() == {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "Not Found",
+        "code": "NOT_FOUND",
+        "instance": "/nothing",
+        "request_id": response.headers["x-request-id"],
+    }
+
+
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "echo.localhost.evil"])
 def test_an_unknown_host_is_refused(sample: Lab, host: str) -> None:
     assert problem(sample.http("GET", "/items", headers={"host": host})) == (421, "HOST_UNKNOWN")
