@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,6 +55,7 @@ class Stack:
     settings: dict[str, str] = field(default_factory=dict)
     template: Template | None = None
     invoker: Invoker | None = None
+    triggers: list[QueueTrigger | ScheduleTrigger] = field(default_factory=list)
     gateway: str | None = None
     migrated: Any = None
     ready: bool = False
@@ -97,7 +98,7 @@ class Stack:
         elif "migrate" in parts and self.settings.get("RABBITMQ_MANAGEMENT_URL"):
             await rabbitmq.provision({**environment.DEFAULTS, **self.settings})
         self.template = load(self.project.template, self.settings)
-        for warning in self.template.warnings:
+        for warning in (*self.template.warnings, *_syntax_errors(self.template)):
             self.report(f"template: {warning}")
         if parts & {"migrate", "functions", "triggers"}:
             self.invoker = await self._start_invoker(running, self.template)
@@ -159,6 +160,7 @@ class Stack:
         for schedule in schedules:
             running.push_async_callback(schedule.stop)
             schedule.start()
+        self.triggers = [*queues, *schedules]
 
     @contextlib.asynccontextmanager
     async def _serve(self, template: Template, invoker: Invoker) -> AsyncIterator[str]:
@@ -215,7 +217,9 @@ class Stack:
     def _described(self) -> dict[str, Any]:
         programs = self.supervisor.status()
         described: dict[str, Any] = {
-            "ready": self.ready and all(program.state == "running" for program in programs),
+            "ready": self.ready
+            and all(program.state == "running" for program in programs)
+            and all(trigger.alive for trigger in self.triggers),
             "running": True,
             "pid": os.getpid(),
             "state": str(self.state.root),
@@ -242,6 +246,16 @@ class Stack:
         }.get(program.name, {})
         found = {key: self.settings.get(name) for key, name in address.items()}
         return known | {key: int(value) if key == "port" and value else value for key, value in found.items()}
+
+
+def _syntax_errors(template: Template) -> Iterator[str]:
+    """Handlers that cannot be imported as they stand; the others work all the same."""
+    for spec in template.functions.values():
+        source = spec.code / f"{spec.handler.rpartition('.')[0]}.py"
+        try:
+            compile(source.read_bytes(), source, "exec")
+        except (OSError, SyntaxError, ValueError) as exc:
+            yield f"{spec.logical_id}: its handler cannot be imported: {exc}"
 
 
 def settings(project: Project, report: Report) -> dict[str, str]:
