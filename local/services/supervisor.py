@@ -9,6 +9,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Literal
 
+import psutil
 from filelock import FileLock, Timeout
 
 from local.services import records
@@ -76,15 +77,20 @@ class Supervisor:
         child.watch = asyncio.create_task(self._keep_running(child), name=f"watch {program.name}")
 
     async def stop(self) -> None:
-        """End everything: what was started on top of a running program goes before it, the rest at once."""
+        """End everything, whatever fails: what was started on top of a running program before it, the rest at once."""
         self._stopping = True
         ends: dict[str, asyncio.Task[None]] = {}
         for child in sorted(self._children.values(), key=lambda child: child.asked_at, reverse=True):
             users = [ends[name] for name, other in self._children.items() if other.builds_on(child)]
             ends[child.program.name] = asyncio.create_task(self._end(child, after=users))
-        await asyncio.gather(*ends.values())
-        self._children.clear()
-        self._lock.release()
+        try:
+            outcomes = await asyncio.gather(*ends.values(), return_exceptions=True)
+            self._children.clear()
+            for name, outcome in zip(ends, outcomes, strict=True):
+                if outcome:
+                    self._tell(f"{name}: stopping it met {_what(outcome)}")
+        finally:
+            self._lock.release()
 
     def status(self) -> list[Status]:
         return [
@@ -102,16 +108,17 @@ class Supervisor:
                 advice="next: stop it with `facet down`, or set FACET_STATE to another folder",
             ) from None
         if ended := await records.end_all(self._run, STALE_PATIENCE):
-            self._report(f"ended what an earlier run left behind: {', '.join(ended)}")
+            self._tell(f"ended what an earlier run left behind: {', '.join(ended)}")
 
     async def _launch(self, child: Child) -> None:
         program = child.program
         try:
             child.process = await spawn(program)
+            records.note(self._run, program.name, child.process.pid, program.stop_signal)
+            await self._wait_ready(program, child.process)
         except OSError as problem:
-            raise ServiceFailed(program.name, f"cannot run {problem.filename}: {problem.strerror}") from problem
-        records.note(self._run, program.name, child.process.pid, program.stop_signal)
-        await self._wait_ready(program, child.process)
+            what = f" {problem.filename}" if problem.filename else ""
+            raise ServiceFailed(program.name, f"cannot run{what}: {problem.strerror or _what(problem)}") from problem
         child.ready_at, child.state = child.ready_at or monotonic(), "running"
 
     async def _wait_ready(self, program: Program, running: asyncio.subprocess.Process) -> None:
@@ -141,41 +148,59 @@ class Supervisor:
             if monotonic() - since > STEADY_AFTER:
                 backoff = FIRST_BACKOFF
             child.state = "restarting"
-            self._report(f"{name} died, {_how(code)}; it is started again in {backoff:g} s")
+            self._tell(f"{name} died, {_how(code)}; it is started again in {backoff:g} s")
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, LONGEST_BACKOFF)
             child.restarts += 1
             try:
                 await self._launch(child)
-                self._report(f"{name} runs again")
-            except ServiceFailed as failure:
-                self._report(str(failure))
+            except Exception as failure:  # whatever it was, the next attempt may succeed
                 await self._terminate(child)
+                self._tell(str(failure) if isinstance(failure, ServiceFailed) else f"{name}: {_what(failure)}")
+            else:
+                self._tell(f"{name} runs again")
 
     async def _end(self, child: Child, after: Sequence[asyncio.Task[None]] = ()) -> None:
-        await asyncio.gather(*after)
+        await asyncio.gather(*after, return_exceptions=True)
         if child.watch:
             child.watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await child.watch
+            await asyncio.gather(child.watch, return_exceptions=True)
         await self._terminate(child)
         child.state = "stopped"
-        records.forget(self._run, child.program.name)
+        with contextlib.suppress(OSError):  # a note that stays is known to be old by its time
+            records.forget(self._run, child.program.name)
 
     async def _terminate(self, child: Child) -> None:
-        running, program = child.process, child.program
+        running = child.process
         if running is None or running.returncode is not None:
             return
+        try:
+            await self._terminate_family(running, child.program)
+        except (OSError, psutil.Error) as problem:
+            with contextlib.suppress(ProcessLookupError):
+                running.kill()
+            await running.wait()
+            self._tell(f"{child.program.name} was killed: stopping it met {_what(problem)}")
+
+    async def _terminate_family(self, running: asyncio.subprocess.Process, program: Program) -> None:
         family = records.descendants(running.pid)
         running.send_signal(program.stop_signal)
         try:
             await asyncio.wait_for(running.wait(), program.stop_timeout)
         except TimeoutError:
-            self._report(f"{program.name} did not stop within {program.stop_timeout:g} s and was killed")
             running.kill()
             await running.wait()
+            self._tell(f"{program.name} did not stop within {program.stop_timeout:g} s and was killed")
         await records.gone(family, patience=1.0)
+
+    def _tell(self, text: str) -> None:
+        with contextlib.suppress(OSError):  # nobody reads it
+            self._report(text)
 
 
 def _how(code: int) -> str:
     return f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+
+
+def _what(failure: BaseException) -> str:
+    return f"{type(failure).__name__}: {failure}"

@@ -1,13 +1,13 @@
 """Starting, watching and ending programs."""
 
 import asyncio
+import errno
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import psutil
@@ -40,6 +40,19 @@ import pathlib, time
 pathlib.Path('one.up').touch()
 if not pathlib.Path('bad').exists(): time.sleep(600)
 """
+
+# Once asked to stop, goes when all four have been asked; alone it would be killed.
+SOCIABLE = """
+import pathlib, signal, sys, time
+def stop(*_):
+    pathlib.Path(sys.argv[1] + '.asked').touch()
+    while len(list(pathlib.Path().glob('*.asked'))) < 4: time.sleep(0.02)
+    sys.exit()
+signal.signal(signal.SIGTERM, stop)
+pathlib.Path(sys.argv[1] + '.up').touch()
+time.sleep(600)
+"""
+FULL_DISK = OSError(errno.ENOSPC, "No space left on device")
 
 
 class Reports(list[str]):
@@ -198,14 +211,123 @@ async def test_what_was_started_later_is_ended_first(tmp_path: Path, supervise: 
     assert (tmp_path / "ended").read_text().split() == ["page", "agent", "broker"]
 
 
-async def test_what_was_started_at_once_is_ended_at_once(tmp_path: Path, supervise: Supervisor) -> None:
-    async def start(name: str) -> None:
-        await supervise.start(replace(program(tmp_path, name, STUBBORN), stop_timeout=0.5))
-
-    await asyncio.gather(*(start(name) for name in ("a", "b", "c", "d")))
-    began = monotonic()
+async def test_what_was_started_at_once_is_ended_at_once(
+    tmp_path: Path, supervise: Supervisor, reports: Reports
+) -> None:
+    names = ("a", "b", "c", "d")
+    await asyncio.gather(
+        *(supervise.start(replace(program(tmp_path, name, SOCIABLE), stop_timeout=20)) for name in names)
+    )
     await supervise.stop()
-    assert monotonic() - began < 1.5
+    assert {file.name for file in tmp_path.glob("*.asked")} == {f"{name}.asked" for name in names}
+    assert reports == []  # nobody waited in vain for the others to be asked too
+
+
+async def test_a_disk_that_is_full_at_the_start_is_a_failure_that_leaves_nothing(
+    tmp_path: Path, supervise: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+
+    def note(folder: Path, name: str, pid: int, stop_signal: signal.Signals) -> None:
+        started.append(pid)
+        raise FULL_DISK
+
+    def forget(folder: Path, name: str) -> None:
+        raise FULL_DISK
+
+    monkeypatch.setattr(records, "note", note)
+    monkeypatch.setattr(records, "forget", forget)
+    with pytest.raises(ServiceFailed, match=r"^one: cannot run: No space left on device$"):
+        await supervise.start(program(tmp_path))
+    assert len(started) == 1
+    assert not psutil.pid_exists(started[0])
+    assert supervise.status() == []
+
+
+@pytest.mark.parametrize("error", [FULL_DISK, RuntimeError("a fault")], ids=["disk", "fault"])
+async def test_one_that_cannot_be_started_again_yet_is_tried_until_it_can(
+    tmp_path: Path, supervise: Supervisor, reports: Reports, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(supervisor, "FIRST_BACKOFF", 0.05)
+    await supervise.start(program(tmp_path))
+    failing, note = [error, error], records.note
+
+    def note_when_possible(folder: Path, name: str, pid: int, stop_signal: signal.Signals) -> None:
+        if failing:
+            raise failing.pop()
+        note(folder, name, pid, stop_signal)
+
+    monkeypatch.setattr(records, "note", note_when_possible)
+    psutil.Process(pid_of(supervise)).kill()
+    await reports.until("one runs again")
+    assert sum(str(error.args[-1]) in line for line in reports) == 2
+    assert supervise.status()[0].state == "running"
+    assert records.find(tmp_path, "one") is not None
+
+
+async def test_one_whose_watch_failed_is_ended_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "FIRST_BACKOFF", 0.05)
+
+    def report(text: str) -> None:
+        if "runs again" in text:
+            raise SystemError("the watch fails")
+
+    supervise = Supervisor(report, run=tmp_path)
+    await supervise.start(program(tmp_path))
+    child = supervise._children["one"]
+    psutil.Process(pid_of(supervise)).kill()
+    assert child.watch is not None
+    _, unfinished = await asyncio.wait({child.watch}, timeout=20)
+    assert not unfinished
+    pid = pid_of(supervise)
+    await supervise.stop()
+    assert not psutil.pid_exists(pid)
+    await free(tmp_path)
+
+
+@pytest.mark.parametrize("broken", ["forget", "descendants", "gone"])
+async def test_stop_ends_all_and_lets_the_next_begin_whatever_fails(
+    tmp_path: Path, reports: Reports, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise FULL_DISK
+
+    supervise = Supervisor(reports.append, run=tmp_path)
+    for name in ("one", "two"):
+        await supervise.start(program(tmp_path, name))
+    pids = [pid_of(supervise, name) for name in ("one", "two")]
+    with monkeypatch.context() as changed:
+        changed.setattr(records, broken, fail)
+        await supervise.stop()
+    assert not any(map(psutil.pid_exists, pids))
+    assert supervise.status() == []
+    killed = "was killed: stopping it met OSError: [Errno 28] No space left on device"
+    assert sorted(reports) == ([] if broken == "forget" else [f"one {killed}", f"two {killed}"])
+    await free(tmp_path)
+
+
+async def free(folder: Path) -> None:
+    """Fails when another supervisor still has the folder."""
+    following = Supervisor(print, run=folder)
+    await following.take_over()
+    await following.stop()
+
+
+async def test_reports_that_nobody_can_read_stop_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "FIRST_BACKOFF", 0.05)
+
+    def report(text: str) -> None:
+        raise BrokenPipeError
+
+    supervise = Supervisor(report, run=tmp_path)
+    await supervise.start(program(tmp_path))
+    try:
+        psutil.Process(pid_of(supervise)).kill()
+        async with asyncio.timeout(20):
+            while supervise.status()[0].restarts == 0 or supervise.status()[0].state != "running":
+                await asyncio.sleep(0.02)
+    finally:
+        await supervise.stop()
 
 
 async def test_a_second_supervisor_is_refused_and_harms_nothing(tmp_path: Path, supervise: Supervisor) -> None:
