@@ -129,7 +129,7 @@ def _rabbitmq(project: Project) -> Iterator[Finding]:
 
 def _settings(project: Project) -> dict[str, str]:
     try:
-        return environment.load(project.root)
+        return environment.effective(project.root)
     except environment.EnvironmentUnreadable:
         return {}  # its own check names the line
 

@@ -104,6 +104,16 @@ def load(project: Path) -> dict[str, str]:
     return read(path(project))
 
 
+def effective(project: Path) -> dict[str, str]:
+    """What holds: `.env`, overruled by the settings in this process's environment. Raises EnvironmentUnreadable."""
+    return {**load(project), **overruling()}
+
+
+def overruling() -> dict[str, str]:
+    """The settings that this process's environment has."""
+    return {setting.name: os.environ[setting.name] for setting in SETTINGS if os.environ.get(setting.name)}
+
+
 def read(file: Path) -> dict[str, str]:
     """The file's settings, with quotes, comments and ${NAME} as docker compose takes them; empty ones are left out."""
     try:

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 import httpx
 
-from local import template
+from local import environment, template
 from local.events import HttpRequest, RmqMessage, alb_event, http_event, rest_event, rmq_event, schedule_event
 from local.project import Project
 from local.spec import FunctionSpec, Route
@@ -36,8 +36,8 @@ def build(
     path: str | None,
     shape: str,
 ) -> Any:
-    """The event for function `name`. Raises CannotBuild and TemplateError."""
-    functions = template.load(project.template).functions
+    """The event for function `name`. Raises CannotBuild, TemplateError and EnvironmentUnreadable."""
+    functions = template.load(project.template, environment.effective(project.root)).functions
     if name not in functions:
         raise CannotBuild(f"There is no function {name}. There are: {', '.join(sorted(functions))}.")
     if event_file is not None:
@@ -45,10 +45,10 @@ def build(
     function = functions[name]
     if function.schedules and body is None and not path:
         return schedule_event(function.schedules[0].name, datetime.now(UTC))
-    if function.queues and body is not None and not path:
-        mapping = function.queues[0]
-        return rmq_event(mapping.queue, "/", [RmqMessage(body.encode())], broker_arn=mapping.broker_arn)
     if function.queues and not path:
+        if body is not None:
+            mapping = function.queues[0]
+            return rmq_event(mapping.queue, "/", [RmqMessage(body.encode())], broker_arn=mapping.broker_arn)
         raise CannotBuild(
             f"{name} is triggered by a queue: give it a message with --body, or a whole event with --event."
         )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from local import template
+from local import environment, template
 from local.project import Project
 from local.spec import FunctionSpec
 
@@ -10,9 +10,10 @@ from local.spec import FunctionSpec
 def rows(project: Project, gateway: str | None) -> list[dict[str, Any]]:
     """One row per function of the project's template; `gateway` is the running gateway's address, if any.
 
-    Raises TemplateError.
+    Raises TemplateError and EnvironmentUnreadable.
     """
-    return [row(spec, gateway) for spec in template.load(project.template).functions.values()]
+    found = template.load(project.template, environment.effective(project.root))
+    return [row(spec, gateway) for spec in found.functions.values()]
 
 
 def row(spec: FunctionSpec, gateway: str | None) -> dict[str, Any]:

@@ -263,10 +263,9 @@ def settings(project: Project, report: Report) -> dict[str, str]:
 
     Raises EnvironmentUnreadable.
     """
-    given = {setting.name: os.environ[setting.name] for setting in environment.SETTINGS if os.environ.get(setting.name)}
-    if "SECRET_KEY" not in given and not environment.path(project.root).exists():
+    if "SECRET_KEY" not in environment.overruling() and not environment.path(project.root).exists():
         report(f"settings: wrote {environment.create(project.root)} with fresh secrets")
-    return {**environment.load(project.root), **given}
+    return environment.effective(project.root)
 
 
 async def serve(project: Project, options: Options, report: Report) -> Any:

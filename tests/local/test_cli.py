@@ -231,3 +231,13 @@ def test_the_demo_looks_at_the_size_first(tmp_path: Path) -> None:
         file.truncate(3_000_000_000)
     with pytest.raises(demo.DemoFailed, match="at most 10,485,760"):
         demo.run("http://localhost:9", photo, tmp_path / "a.glb", timeout=1, progress=lambda stage, share: None)
+
+
+def test_routes_and_events_follow_the_settings(facet: Facet, tmp_path: Path) -> None:
+    facet("env")
+    with (tmp_path / ".env").open("a") as env:
+        env.write("PATH_PREFIX=/v9\n")
+    assert "/v9/users/registration" in facet("routes").output
+    given: dict[str, Any] = {"event_file": None, "photo": None, "headers": (), "method": None, "path": None}
+    event = invoke_event.build(project.find(start=ROOT), "register_user", body="{}", shape="furl", **given)
+    assert event["rawPath"] == "/v9/users/registration"
