@@ -106,11 +106,11 @@ def status(as_json: bool, template: Path | None) -> None:
     client = Client(State.open(project.find(template).root).run)
     try:
         answer = client.call("status")
-    except NotRunning as exc:
-        if as_json:
-            click.echo(json.dumps({"ready": False, "running": False}))
-            sys.exit(1)
-        raise click.ClickException(str(exc)) from exc
+    except NotRunning:
+        if not as_json:
+            raise
+        click.echo(json.dumps({"ready": False, "running": False}))
+        sys.exit(1)
     if as_json:
         click.echo(json.dumps(answer, indent=2))
     else:
@@ -201,18 +201,15 @@ def demo(photo: Path, output: Path, timeout: float) -> None:
     if api is None:
         raise click.ClickException("The functions are not up (yet). See `facet status`.")
     columns = (TextColumn("{task.description:<12}"), BarColumn(), TimeElapsedColumn())
-    try:
-        with Progress(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task("starting", total=1.0)
-            avatar = tour.run(
-                api,
-                photo,
-                output,
-                timeout=timeout,
-                progress=lambda stage, share: bar.update(task, description=stage.lower(), completed=share),
-            )
-    except tour.DemoFailed as exc:
-        raise click.ClickException(str(exc)) from exc
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("starting", total=1.0)
+        avatar = tour.run(
+            api,
+            photo,
+            output,
+            timeout=timeout,
+            progress=lambda stage, share: bar.update(task, description=stage.lower(), completed=share),
+        )
     click.echo(f"saved   {avatar.saved_to} ({avatar.size:,} bytes, {avatar.seconds:.1f} s)")
     click.echo(f"skin    {avatar.skin_color}")
     click.echo(f"avatar  {avatar.url}")
@@ -284,10 +281,7 @@ def invoke(name: str, show_log: bool, template: Path | None, **options: Any) -> 
     from local import invoke_event
 
     found = project.find(template)
-    try:
-        event = invoke_event.build(found, name, **options)
-    except invoke_event.CannotBuild as exc:
-        raise click.ClickException(str(exc)) from exc
+    event = invoke_event.build(found, name, **options)
     answer = Client(State.open(found.root).run).call("invoke", name=name, event=event, timeout=None)
     if show_log:
         click.echo(answer["log"], err=True, nl=False)
@@ -306,10 +300,7 @@ def logs(name: str | None, follow: bool, lines: int, template: Path | None) -> N
     from local import log_view
 
     state = State.open(project.find(template).root)
-    try:
-        log_view.show(state, name, lines=lines, follow=follow, write=click.echo)
-    except log_view.NoSuchLog as exc:
-        raise click.ClickException(str(exc)) from exc
+    log_view.show(state, name, lines=lines, follow=follow, write=click.echo)
 
 
 # ---- what needs the business: internal functions without a URL ------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from local import cors, faults
 from local.events import HttpResponse, MalformedResponse, decode_response, http_event, rest_event
-from local.incoming import BodyTooLarge, Disconnected, Incoming, Receive, Scope, Send
+from local.incoming import LOOPBACK_NAMES, BodyTooLarge, Disconnected, Incoming, Receive, Scope, Send
 from local.invoker import EventTooLarge, Invocation, Limits, new_trace
 from local.launcher import LaunchFailed
 from local.pool import Refused, Throttled
@@ -23,7 +23,6 @@ from local.spec import Cors, FunctionSpec, Route
 from local.template import Template
 
 HEADER_LIMIT = 32 * 1024
-_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 # Errors of a deployment rather than of a request: their text tells the developer what to mend.
 _DEPLOYMENT_ERRORS = ("Runtime.ImportModuleError", "Runtime.UserCodeSyntaxError", "Runtime.HandlerNotFound")
 
@@ -76,7 +75,7 @@ def create_app(
     on_request: Callable[[RequestLine], None] | None = None,
 ) -> Application:
     """The gateway. `hosts` are names it answers to besides localhost and *.localhost."""
-    return _Gateway(template, invoker, frozenset(map(str.lower, hosts)) | _LOCAL_NAMES, on_request)
+    return _Gateway(template, invoker, frozenset(map(str.lower, hosts)) | LOOPBACK_NAMES, on_request)
 
 
 class _Gateway:

@@ -18,7 +18,7 @@ _URL_CHARACTERS = "/%:@!$&'()*+,;=-._~?#[]"
 _HOP_BY_HOP = frozenset(
     {"connection", "expect", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
-_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class BodyTooLarge(Exception):
@@ -71,7 +71,7 @@ class Incoming:
             address = ipaddress.ip_address(self.client)
         except ValueError:
             return False
-        return address.is_loopback and self.host in _LOOPBACK_NAMES
+        return address.is_loopback and self.host in LOOPBACK_NAMES
 
     @property
     def unread(self) -> bool:
