@@ -1,14 +1,12 @@
 """The `facet` command line: its verbs, their options and what they print."""
 
 import asyncio
-import functools
 import json
-import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -16,37 +14,13 @@ from local import project
 from local.control import Client, NotRunning
 from local.parts import PARTS
 from local.state import State
-
-View = TypeVar("View", bound=Callable[..., Any])
-
-
-def reported(view: View) -> View:
-    """Turns our own exceptions into one message on standard error; FACET_DEBUG=1 leaves the traceback."""
-
-    @functools.wraps(view)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return view(*args, **kwargs)
-        except Exception as exc:
-            if not type(exc).__module__.startswith("local.") or os.environ.get("FACET_DEBUG"):
-                raise
-            raise click.ClickException(str(exc)) from exc
-
-    return call  # type: ignore[return-value]  # wraps() keeps the view's signature
+from local.verbs import json_option, operate, reported, template_option
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="facet-backend", prog_name="facet")
 def main() -> None:
     """Facet: avatars from photos, and the local cloud they are made in."""
-
-
-def template_option(view: View) -> View:
-    return click.option("--template", type=click.Path(path_type=Path), help="Another project's template.yaml.")(view)
-
-
-def json_option(view: View) -> View:
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")(view)
 
 
 # ---- the stack ----------------------------------------------------------------------------------------------------
@@ -312,7 +286,7 @@ def logs(name: str | None, follow: bool, lines: int, template: Path | None) -> N
 def migrate(revision: str) -> None:
     """Bring schema, buckets, queues and policies up to date; safe to run twice."""
     try:
-        answer = _operate("migrate", {"revision": revision})
+        answer = operate("migrate", {"revision": revision})
     except NotRunning:
         from local import up as stack
 
@@ -346,7 +320,7 @@ def apikey() -> None:
 def apikey_create(name: str, user_email: str | None, expires_in_days: int | None, as_json: bool) -> None:
     """Create an API key and print its secret, this once."""
     given = {"name": name, "user_email": user_email, "expires_in_days": expires_in_days}
-    answer = _operate("create_api_key", {key: value for key, value in given.items() if value is not None})
+    answer = operate("create_api_key", {key: value for key, value in given.items() if value is not None})
     click.echo(json.dumps(answer, indent=2) if as_json else answer["key"])
 
 
@@ -356,15 +330,5 @@ def apikey_create(name: str, user_email: str | None, expires_in_days: int | None
 @reported
 def token(email: str, as_json: bool) -> None:
     """Print an access token of the user with this E-MAIL, for trying things out."""
-    answer = _operate("issue_token", {"email": email})
+    answer = operate("issue_token", {"email": email})
     click.echo(json.dumps(answer, indent=2) if as_json else answer["access_token"])
-
-
-def _operate(name: str, event: dict[str, Any]) -> Any:
-    """The result of an internal function of the running stack. Raises NotRunning."""
-    found = project.find()
-    answer = Client(State.open(found.root).run).call("invoke", name=name, event=event, timeout=None)
-    result = json.loads(answer["payload"])
-    if answer["function_error"]:
-        raise click.ClickException(f"{result['errorType']}: {result['errorMessage']}")
-    return result

@@ -47,6 +47,25 @@ GROUPS: dict[str, tuple[Setting, ...]] = {
         ),
         Setting("APP_ALLOWED_HOSTS", "Host names it answers to, beside *.localhost, separated by commas.", "localhost"),
     ),
+    "Limits and clean-up": (
+        Setting("LIMIT_REGISTRATIONS_PER_ADDRESS", "Registrations per address: REQUESTS/SECONDS, or off.", "60/3600"),
+        Setting("LIMIT_SIGN_INS_PER_ADDRESS", "Sign-ins per address.", "120/60"),
+        Setting("LIMIT_SIGN_INS_PER_ACCOUNT", "Sign-ins and password changes per account.", "10/60"),
+        Setting("LIMIT_CREATES_PER_OWNER", "Tasks made or retried per owner.", "30/60"),
+        Setting("LIMIT_UPLOADS_PER_OWNER", "Uploads begun per owner.", "60/60"),
+        Setting("LIMIT_TASKS_IN_FLIGHT", "Open tasks an owner may have at once; 0 for any number.", "20"),
+        Setting(
+            "LONG_POLL_WAITERS",
+            "Requests with Prefer: wait that are held at once; further ones are answered at once.",
+            "8",
+        ),
+        Setting("TRUSTED_PROXIES", "Networks whose X-Forwarded-For is believed, separated by commas."),
+        Setting("AGENT_SILENCE_MINUTES", "How long an agent may be silent before its task is given to another.", "15"),
+        Setting("TASK_DEADLINE_HOURS", "How long a task may be open before it fails.", "72"),
+        Setting(
+            "RETENTION_DAYS", "Finished tasks, photos and avatars are deleted after so many days; 0 keeps them.", "0"
+        ),
+    ),
     "PostgreSQL: one is run on a free port unless POSTGRES_HOST names yours": (
         Setting("POSTGRES_HOST", "Host of a server of yours."),
         Setting("POSTGRES_PORT", "Its port.", "5432"),

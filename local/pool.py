@@ -29,9 +29,9 @@ class Busy(Refused):
 
 @dataclass(frozen=True)
 class Bounds:
-    per_function: int = 8
+    per_function: int = 16
     """Sandboxes of one function without reserved concurrency."""
-    total: int = 48
+    total: int = 64
     """Sandboxes of all functions: each may hold a database connection."""
     wait_seconds: float = 30.0
     waiting: int = 1000

@@ -30,7 +30,24 @@ PRODUCT_SETTINGS = (
     "CORS_ORIGINS",
     "INTEGRATIONS_AUTH",
     "LOG_LEVEL",
+    "LIMIT_",
+    "LONG_POLL_WAITERS",
+    "TRUSTED_PROXIES",
+    "AGENT_SILENCE_MINUTES",
+    "TASK_DEADLINE_HOURS",
+    "RETENTION_DAYS",
 )
+# Tests come from one address and in a hurry; those about limits set their own.
+UNLIMITED = dict.fromkeys(
+    [
+        "LIMIT_REGISTRATIONS_PER_ADDRESS",
+        "LIMIT_SIGN_INS_PER_ADDRESS",
+        "LIMIT_SIGN_INS_PER_ACCOUNT",
+        "LIMIT_CREATES_PER_OWNER",
+        "LIMIT_UPLOADS_PER_OWNER",
+    ],
+    "off",
+) | {"LIMIT_TASKS_IN_FLIGHT": "0"}
 
 T = TypeVar("T")
 
@@ -70,7 +87,7 @@ class Stack:
             "FACET_ENV_FILE": str(self.env_file),
             "APP_PORT": str(free_port()),  # not 8080: whoever else is started would take it as soon as it is given up
         }
-        return {**inherited, **own, **settings}
+        return {**inherited, **UNLIMITED, **own, **settings}
 
     def facet(
         self, *arguments: str, accept: Sequence[int] = (0,), timeout: float = 100

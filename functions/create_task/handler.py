@@ -40,21 +40,10 @@ REFUSALS = (photos.NotAnImage, photos.BodyTooLarge, photos.ImageTooLarge, photos
     returns=TaskAccepted,
     status=201,
     caller=auth.USER,
+    integrations=api_keys.verify,
     raises=REFUSALS,
     kept=True,
     tags=("tasks",),
-)
-@app.endpoint(
-    "POST",
-    "/integrations/3d-model-generation/tasks",
-    form=PhotoForm,
-    headers=TraceHeaders,
-    returns=TaskAccepted,
-    status=201,
-    caller=auth.api_key(api_keys.verify),
-    raises=REFUSALS,
-    kept=True,
-    tags=("integrations",),
 )
 def create_task(caller: auth.Caller, form: PhotoForm, headers: TraceHeaders) -> TaskAccepted:
     """Make an avatar of a photo"""

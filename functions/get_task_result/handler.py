@@ -23,18 +23,10 @@ class TaskResult(BaseModel):
     "/3d-model-generation/tasks/{uuid}/result",
     returns=TaskResult,
     caller=auth.USER,
+    integrations=api_keys.verify,
     raises=(tasks.ResultNotFound,),
     kept=True,
     tags=("tasks",),
-)
-@app.endpoint(
-    "GET",
-    "/integrations/3d-model-generation/tasks/{uuid}/result",
-    returns=TaskResult,
-    caller=auth.api_key(api_keys.verify),
-    raises=(tasks.ResultNotFound,),
-    kept=True,
-    tags=("integrations",),
 )
 def get_task_result(caller: auth.Caller, uuid: str) -> TaskResult:
     """The avatar of a task"""

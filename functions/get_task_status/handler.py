@@ -22,18 +22,10 @@ class TaskStatus(BaseModel):
     "/3d-model-generation/tasks/{uuid}/status",
     returns=TaskStatus,
     caller=auth.USER,
+    integrations=api_keys.verify,
     raises=(tasks.TaskNotFound,),
     kept=True,
     tags=("tasks",),
-)
-@app.endpoint(
-    "GET",
-    "/integrations/3d-model-generation/tasks/{uuid}/status",
-    returns=TaskStatus,
-    caller=auth.api_key(api_keys.verify),
-    raises=(tasks.TaskNotFound,),
-    kept=True,
-    tags=("integrations",),
 )
 def get_task_status(caller: auth.Caller, uuid: str) -> TaskStatus:
     """How far a task is"""

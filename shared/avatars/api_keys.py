@@ -25,6 +25,7 @@ class CreatedKey:
 class KeyHolder:
     user_id: int | None
     api_key_id: int
+    scopes: list[str]
 
 
 def create(conn: Connection[DictRow], *, name: str, user_id: int | None, lifetime: timedelta | None) -> CreatedKey:
@@ -49,7 +50,7 @@ def verify(conn: Connection[DictRow], key: str) -> KeyHolder | None:
     """
     row = conn.execute(
         """
-        SELECT k.id, k.user_id, k.last_used_at > now() - %s AS is_marked
+        SELECT k.id, k.user_id, k.scopes, k.last_used_at > now() - %s AS is_marked
         FROM api_keys k LEFT JOIN users u ON u.id = k.user_id
         WHERE k.secret_hash = %s AND k.revoked_at IS NULL AND u.disabled_at IS NULL
           AND (k.expires_at IS NULL OR k.expires_at > now())
@@ -60,7 +61,7 @@ def verify(conn: Connection[DictRow], key: str) -> KeyHolder | None:
         return None
     if not row["is_marked"]:
         conn.execute("UPDATE api_keys SET last_used_at = now() WHERE id = %s", (row["id"],))
-    return KeyHolder(user_id=row["user_id"], api_key_id=row["id"])
+    return KeyHolder(user_id=row["user_id"], api_key_id=row["id"], scopes=row["scopes"])
 
 
 def _hash(key: str) -> bytes:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from uuid import uuid4
 
 import jwt
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from psycopg.rows import DictRow
 
 Security = Sequence[Mapping[str, list[str]]]
+KeyVerifier: TypeAlias = "Callable[[psycopg.Connection[DictRow], str], KeyOwner | None]"
 
 _ISSUER = "facet"
 _TYPE = "at+jwt"
@@ -33,7 +34,10 @@ class Caller:
 
 
 class KeyOwner(Protocol):
-    """What the verification of an API key finds."""
+    """What the verification of an API key finds. `scopes` are what the key may do."""
+
+    @property
+    def scopes(self) -> Sequence[str]: ...
 
     @property
     def user_id(self) -> int | None: ...
@@ -69,6 +73,12 @@ class ApiKeyRequired(Problem):
 class ApiKeyInvalid(Problem):
     status, code, title = 401, "API_KEY_INVALID", "The API key is not valid"
     headers: Mapping[str, str] = {"WWW-Authenticate": "ApiKey"}
+
+
+class ScopeMissing(Problem):
+    """The API key is valid but was not given the scope that this request needs."""
+
+    status, code, title = 403, "SCOPE_MISSING", "The API key may not do this"
 
 
 def issue_access_token(user_id: int) -> str:
@@ -145,10 +155,11 @@ USER: Authenticator = _User()
 
 class _ApiKey:
     security: Security = ({"apiKey": []},)
-    problems: tuple[type[Problem], ...] = (ApiKeyRequired, ApiKeyInvalid)
+    problems: tuple[type[Problem], ...] = (ApiKeyRequired, ApiKeyInvalid, ScopeMissing)
 
-    def __init__(self, verify: "Callable[[psycopg.Connection[DictRow], str], KeyOwner | None]") -> None:
+    def __init__(self, verify: "KeyVerifier", scope: str) -> None:
         self._verify = verify
+        self._scope = scope
 
     def __call__(self, request: Request) -> Caller:
         mode, key = settings().integrations_auth, request.headers.get("x-api-key")
@@ -164,9 +175,11 @@ class _ApiKey:
             owner = self._verify(conn, key)
         if owner is None:
             raise ApiKeyInvalid()
+        if self._scope not in owner.scopes:
+            raise ScopeMissing(f"The API key lacks the scope {self._scope}")
         return Caller(owner.user_id, owner.api_key_id)
 
 
-def api_key(verify: "Callable[[psycopg.Connection[DictRow], str], KeyOwner | None]") -> Authenticator:
+def api_key(verify: "KeyVerifier", *, scope: str) -> Authenticator:
     """An authenticator by `X-API-Key`, as INTEGRATIONS_AUTH says. `verify` finds a key's owner in the database."""
-    return _ApiKey(verify)
+    return _ApiKey(verify, scope)

@@ -6,14 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chalice.app import ChaliceViewError
 from pydantic import BaseModel
 
 from facet import inputs, log
-from facet.http import Request, Response
+from facet.http import Answer, Request, Response
 from facet.problems import Problem, UnsupportedMediaType
+
+if TYPE_CHECKING:
+    from facet.limits import Limit
 
 _JSON = ("content-type", "application/json")
 
@@ -37,6 +40,7 @@ class Endpoint:
     kept: bool = False
     summary: str | None = None
     tags: Sequence[str] = ()
+    limits: tuple["Limit", ...] = ()
 
     def __post_init__(self) -> None:
         offered = {"request", *self.path_names}
@@ -81,10 +85,12 @@ class Endpoint:
         if self.caller is not None:
             given["caller"] = self.caller(request)
         given |= self._inputs(request)
+        limited = [header for limit in self.limits for header in limit.take(request, given)]
         result = self.view(**{name: value for name, value in given.items() if name in self._parameters})
         response = self._response(result)
         if (self.caller is not None or _JSON in response.headers) and not response.has("cache-control"):
             response = replace(response, headers=[*response.headers, ("cache-control", "no-store")])
+        response = replace(response, headers=[*response.headers, *limited])
         _check(response)
         return response
 
@@ -115,7 +121,10 @@ class Endpoint:
     def _response(self, result: Any) -> Response:
         if isinstance(result, Response):
             return result
-        if self.returns is not None:
+        if isinstance(result, Answer):
+            response = self._response(result.content)
+            return replace(response, status=result.status or self.status, headers=[*response.headers, *result.headers])
+        if self.returns is not None and result is not None:
             answer = self.returns.model_validate(result, from_attributes=True)
             return Response(self.status, answer.model_dump_json(by_alias=True), [_JSON])
         if result is None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from chalice.app import Chalice
@@ -19,6 +19,10 @@ from facet.endpoint import Endpoint
 from facet.http import Event, Request, Response
 from facet.problems import MethodNotAllowed, NotFound, Problem
 from facet.settings import settings
+
+if TYPE_CHECKING:
+    from facet import auth
+    from facet.limits import Limit
 
 View = TypeVar("View", bound=Callable[..., Any])
 NextHandler = Callable[[ChaliceRequest], ChaliceResponse]
@@ -68,25 +72,35 @@ class Function(Chalice):
         kept: bool = False,
         summary: str | None = None,
         tags: Sequence[str] = (),
+        limits: Sequence["Limit"] = (),
+        integrations: "auth.KeyVerifier | None" = None,
     ) -> Callable[[View], View]:
         """Declares an operation. The view gets, by name, only what it asks for.
 
         Offered: the path parameters, `caller`, `body` (JSON), `form` (multipart), `query`, `headers`, `request`.
-        With both `body` and `form` the content type decides, and the other one is None.
+        With both `body` and `form` the content type decides, and the other one is None. `integrations` declares the
+        same once more below /integrations, for callers with an API key that it verifies.
         """
 
         def declare(view: View) -> View:
             declared = Endpoint(
                 self.app_name, method, path, view, body, form, query, headers, returns, status, caller,
-                tuple(raises), kept, summary, tuple(tags),
+                tuple(raises), kept, summary, tuple(tags), tuple(limits),
             )  # fmt: skip
-            self.endpoints.append(declared)
             self._register(declared)
+            if integrations is not None:
+                from facet import auth  # most of PyJWT's 40 ms; who names a caller has it already
+
+                scope = "tasks:read" if method == "GET" else "tasks:write"
+                by_key = auth.api_key(integrations, scope=scope)
+                self._register(replace(declared, path=f"/integrations{path}", caller=by_key, tags=("integrations",)))
             return view
 
         return declare
 
     def _register(self, declared: Endpoint) -> None:
+        self.endpoints.append(declared)
+
         def view(**parameters: str) -> ChaliceResponse:
             return _Reply.of(declared.answer(_request.get()))
 

@@ -76,6 +76,15 @@ class Response:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What a view returns that has headers of its own, or another status than the declared one, beside its content."""
+
+    content: Any = None
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    status: int | None = None
+
+
+@dataclass(frozen=True)
 class UploadedFile:
     """A file field of a multipart form. Name and type are what the client claims."""
 

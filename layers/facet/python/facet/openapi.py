@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from facet import broker, db, objects
+from facet import broker, db, limits, objects
 from facet.endpoint import Endpoint
 from facet.function import Function
 from facet.problems import BodyTooLarge, Invalid, MalformedBody, Problem, UnsupportedMediaType, details
@@ -220,6 +220,8 @@ def failures(endpoint: Endpoint) -> list[Any]:
         found.append(MalformedBody)
     if endpoint.body is not None and not endpoint.kept:
         found.append(UnsupportedMediaType)
+    if endpoint.limits:
+        found.append(limits.RateLimited)
     found += [error for layer, error in _LAYERS.items() if layer in _modules_used(endpoint)]
     return list(dict.fromkeys(found))
 

@@ -2,7 +2,8 @@
 
 import os
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from ipaddress import ip_network
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
@@ -15,8 +16,28 @@ def _list(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _networks(text: str) -> tuple[str, ...]:
+    return tuple(str(ip_network(part, strict=False)) for part in _list(text))
+
+
 def _url(text: str) -> str:
     return (text if "://" in text else f"http://{text}").rstrip("/")
+
+
+class Rate(NamedTuple):
+    """How many requests may come within how many seconds."""
+
+    quota: int
+    seconds: int
+
+
+def _rate(text: str | Rate | None) -> Rate | None:
+    if text is None or isinstance(text, Rate) or text.strip().lower() == "off":
+        return None if isinstance(text, str) else text
+    quota, slash, seconds = text.partition("/")
+    if not (slash and quota.strip().isdecimal() and seconds.strip().isdecimal() and int(quota) and int(seconds)):
+        raise ValueError("a rate is REQUESTS/SECONDS, such as 30/60, or off")
+    return Rate(int(quota), int(seconds))
 
 
 def _prefix(text: str) -> str:
@@ -29,6 +50,7 @@ _needed: Any = Field(default=None)
 _key: Any = Field(default=None, min_length=32)
 _Port = Annotated[int, Field(ge=1, le=65535)]
 _Minutes = Annotated[int, Field(ge=1)]
+_Rate = Annotated[Rate | None, BeforeValidator(_rate)]
 _Url = Annotated[str, BeforeValidator(_url)]
 _Upper = BeforeValidator(str.upper)
 
@@ -70,6 +92,19 @@ class Settings(BaseModel):
     access_token_expire_minutes: _Minutes = 15
     refresh_token_expire_minutes: _Minutes = 43200
     integrations_auth: Literal["required", "optional", "off"] = "required"
+
+    limit_registrations_per_address: _Rate = Rate(60, 3600)
+    limit_sign_ins_per_address: _Rate = Rate(120, 60)
+    limit_sign_ins_per_account: _Rate = Rate(10, 60)
+    limit_creates_per_owner: _Rate = Rate(30, 60)
+    limit_uploads_per_owner: _Rate = Rate(60, 60)
+    limit_tasks_in_flight: Annotated[int, Field(ge=0)] = 20
+    long_poll_waiters: Annotated[int, Field(ge=0, le=100)] = 8
+    trusted_proxies: Annotated[tuple[str, ...], BeforeValidator(_networks)] = ()
+
+    agent_silence_minutes: _Minutes = 15
+    task_deadline_hours: Annotated[int, Field(ge=1)] = 72
+    retention_days: Annotated[int, Field(ge=0)] = 0
 
     path_prefix: Annotated[str, BeforeValidator(_prefix)] = "/api/v1"
     cors_origins: Annotated[tuple[str, ...], BeforeValidator(_list)] = ("http://localhost:5173",)

@@ -1,0 +1,49 @@
+"""What the verbs of the command line share; the groups `user`, `task`, … are modules beside it."""
+
+import functools
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from local import project
+from local.control import Client
+from local.state import State
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def reported(view: View) -> View:
+    """Turns our own exceptions into one message on standard error; FACET_DEBUG=1 leaves the traceback."""
+
+    @functools.wraps(view)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return view(*args, **kwargs)
+        except Exception as exc:
+            if not type(exc).__module__.startswith("local.") or os.environ.get("FACET_DEBUG"):
+                raise
+            raise click.ClickException(str(exc)) from exc
+
+    return call  # type: ignore[return-value]  # wraps() keeps the view's signature
+
+
+def template_option(view: View) -> View:
+    return click.option("--template", type=click.Path(path_type=Path), help="Another project's template.yaml.")(view)
+
+
+def json_option(view: View) -> View:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")(view)
+
+
+def operate(name: str, event: dict[str, Any]) -> Any:
+    """The result of an internal function of the running stack. Raises NotRunning."""
+    found = project.find()
+    answer = Client(State.open(found.root).run).call("invoke", name=name, event=event, timeout=None)
+    result = json.loads(answer["payload"])
+    if answer["function_error"]:
+        raise click.ClickException(f"{result['errorType']}: {result['errorMessage']}")
+    return result
