@@ -25,6 +25,7 @@ Row = dict[str, Any]
 PROJECT = Path(__file__).parents[2]
 LAYER = PROJECT / "infra/migrations/python"
 HASH, OTHER_HASH = b"h" * 32, b"o" * 32
+HEAD = max(path.name[:4] for path in LAYER.glob("migrations/versions/[0-9]*.py"))
 FAMILY = "0b7e0f7e-3f7c-4c36-9d1f-0c2f2c3b4a50"
 NOW, LATER = "2026-11-22 18:00+00", "2026-11-22 19:00+00"
 
@@ -118,6 +119,12 @@ OUTBOX = {"task_id": 1, "attempt": 2}
 TASK = {
     "id": 2, "user_id": 1, "client_type": "WEB_SERVICE", "photo_id": 1, "output_bucket": "3d-files", "created_at": NOW,
 }  # fmt: skip
+UPLOAD = {
+    "user_id": 1, "bucket": "input-images", "object_key": "uploads/2", "content_type": "image/png", "size": 1,
+    "created_at": NOW, "expires_at": LATER,
+}  # fmt: skip
+IDEMPOTENCY = {"user_id": 1, "operation": "create_task", "key": "k2", "fingerprint": HASH, "locked_until": LATER}
+SANDBOX = {"test_mode": True, "sandbox_outcome": "slow:30", "sandbox_due_at": LATER}
 
 PENDING = {"status": "PENDING", "published_at": NOW}
 IN_PROGRESS = {"status": "IN_PROGRESS", "started_at": NOW, "last_message_at": NOW}
@@ -138,6 +145,8 @@ REFERENCES: list[tuple[str, Row]] = [
     ("media_objects", {**MEDIA, "id": 3, "kind": "model", "object_key": "taken"}),
     ("tasks", {**TASK, "id": 1, **SUCCESS, "model_id": 3}),
     ("outbox", {"task_id": 1, "attempt": 1}),
+    ("uploads", {**UPLOAD, "object_key": "uploads/1"}),
+    ("idempotency_keys", {**IDEMPOTENCY, "key": "k1"}),
 ]
 
 REFUSED: list[tuple[str, str, Row]] = [
@@ -207,6 +216,23 @@ REFUSED: list[tuple[str, str, Row]] = [
     ("outbox_counters_valid", "outbox", {**OUTBOX, "attempt": 0}),
     ("outbox_counters_valid", "outbox", {**OUTBOX, "failures": -1}),
     ("outbox_task_id_fkey", "outbox", {**OUTBOX, "task_id": 99}),
+    ("api_keys_scopes_known", "api_keys", {**API_KEY, "scopes": ["admin"]}),
+    ("api_keys_scopes_known", "api_keys", {**API_KEY, "scopes": []}),
+    ("tasks_options_is_an_object", "tasks", {**TASK, "options": "[]"}),
+    ("tasks_metadata_is_an_object", "tasks", {**TASK, "metadata": "7"}),
+    ("tasks_lost_counts_up", "tasks", {**TASK, "lost": -1}),
+    ("tasks_sandbox_means_test_mode", "tasks", {**TASK, "test_mode": True}),
+    ("tasks_sandbox_means_test_mode", "tasks", {**TASK, "sandbox_outcome": "success"}),
+    ("tasks_sandbox_due_has_an_outcome", "tasks", {**TASK, "sandbox_due_at": LATER}),
+    ("object_deletions_failures_valid", "object_deletions", {"bucket": "b", "object_key": "k", "failures": -1}),
+    ("uploads_address_key", "uploads", {**UPLOAD, "object_key": "uploads/1"}),
+    ("uploads_size_positive", "uploads", {**UPLOAD, "size": 0}),
+    ("uploads_sha256_length", "uploads", {**UPLOAD, "sha256": b"short"}),
+    ("uploads_expire_after_creation", "uploads", {**UPLOAD, "expires_at": NOW}),
+    ("idempotency_keys_scope", "idempotency_keys", {**IDEMPOTENCY, "key": "k1"}),
+    ("idempotency_keys_key_length", "idempotency_keys", {**IDEMPOTENCY, "key": ""}),
+    ("idempotency_keys_key_length", "idempotency_keys", {**IDEMPOTENCY, "key": "k" * 256}),
+    ("idempotency_keys_fingerprint_is_sha256", "idempotency_keys", {**IDEMPOTENCY, "fingerprint": b"short"}),
 ]
 
 # Every rule of how a task may change: state before, forbidden change.
@@ -248,20 +274,20 @@ ALLOWED: list[tuple[Row, Row]] = [
 
 # ---- Moving ---------------------------------------------------------------------------------------------------------
 def test_the_schema_can_be_taken_down_and_put_up_again(fresh: Settings) -> None:
-    assert move(fresh, "head") == "0001"
+    assert move(fresh, "head") == HEAD
     with connect(fresh) as conn:
         built = objects_in(conn)
     assert {"users", "tasks", "outbox", "tasks_guard", "tasks_open"} <= built
     assert move(fresh, "base") is None
     with connect(fresh) as conn:
         assert objects_in(conn) == set()
-    assert move(fresh, "head") == "0001"
+    assert move(fresh, "head") == HEAD
     with connect(fresh) as conn:
         assert objects_in(conn) == built
 
 
 def test_going_to_where_the_schema_is_changes_nothing(fresh: Settings) -> None:
-    assert [move(fresh, target) for target in ("head", "head", "0001")] == ["0001"] * 3
+    assert [move(fresh, target) for target in ("head", "head", HEAD)] == [HEAD] * 3
 
 
 def test_steps_go_forward_and_back(fresh: Settings) -> None:
@@ -280,7 +306,7 @@ def test_migrators_that_start_at_once_take_turns(fresh: Settings) -> None:
         for _ in range(3)
     ]
     results = [(*migrator.communicate(timeout=60), migrator.returncode) for migrator in migrators]
-    assert results == [("0001\n", "", 0)] * 3
+    assert results == [(f"{HEAD}\n", "", 0)] * 3
 
 
 @pytest.mark.parametrize("target", ["9999", "no-such-thing"])
@@ -317,12 +343,12 @@ def test_alembic_alone_changes_no_database() -> None:
 
 def test_a_new_revision_follows_the_last_one(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(PROJECT / "infra/migrations", tmp_path / "migrations"))
-    alembic(folder, "revision", "--message", "Add webhooks", "--rev-id", "0002")
-    written = folder / "python/migrations/versions/0002_add_webhooks.py"
-    assert 'down_revision: str | None = "0001"' in written.read_text().replace("'", '"')
+    alembic(folder, "revision", "--message", "Add webhooks", "--rev-id", "9999")
+    written = folder / "python/migrations/versions/9999_add_webhooks.py"
+    assert f'down_revision: str | None = "{HEAD}"' in written.read_text().replace("'", '"')
     checked = subprocess.run([sys.executable, "-m", "ruff", "check", str(written)], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout
-    assert "'0002'" in alembic(folder, "upgrade", "0001:head", "--sql").stdout
+    assert "'9999'" in alembic(folder, "upgrade", f"{HEAD}:head", "--sql").stdout
 
 
 def alembic(folder: Path, *arguments: str, accept: int = 0) -> subprocess.CompletedProcess[str]:
@@ -346,6 +372,12 @@ def alembic(folder: Path, *arguments: str, accept: int = 0) -> subprocess.Comple
         ("tasks", {**TASK, **SUCCESS, "skin_color_hex": "#ba997a", "vertices": 468, "triangles": 898}),
         ("tasks", {**TASK, "client_type": "EXTERNAL_INTEGRATION", "user_id": None, "api_key_id": 1}),
         ("tasks", {**TASK, "client_type": "EXTERNAL_INTEGRATION", "user_id": None}),
+        ("tasks", {**TASK, **SANDBOX}),
+        ("uploads", UPLOAD),
+        ("uploads", {**UPLOAD, "user_id": None, "sha256": HASH}),
+        ("idempotency_keys", IDEMPOTENCY),
+        ("idempotency_keys", {**IDEMPOTENCY, "key": "k1", "operation": "retry_task"}),
+        ("idempotency_keys", {**IDEMPOTENCY, "key": "k1", "api_key_id": 1}),
     ],
 )
 def test_a_legal_row_is_accepted(conn: Connection, table: str, row: Row) -> None:
@@ -402,6 +434,34 @@ def test_keys_and_refresh_tokens_go_with_their_user(conn: Connection) -> None:
         assert conn.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))).fetchone() == (0,)
 
 
+def test_an_object_is_to_be_deleted_when_its_row_is(conn: Connection) -> None:
+    conn.execute("DELETE FROM media_objects WHERE object_key = 'model'")
+    assert conn.execute("SELECT bucket, object_key, due_at <= now() FROM object_deletions").fetchall() == [
+        ("input-images", "model", True)
+    ]
+
+
+def test_a_deletion_noted_for_later_comes_at_once_when_its_row_goes(conn: Connection) -> None:
+    insert(conn, "object_deletions", {"bucket": "input-images", "object_key": "model", "due_at": "2999-01-01"})
+    conn.execute("DELETE FROM media_objects WHERE object_key = 'model'")
+    assert conn.execute("SELECT due_at <= now() FROM object_deletions").fetchall() == [(True,)]
+
+
+def test_an_upload_is_deleted_when_nothing_can_be_put_there_any_more(conn: Connection) -> None:
+    conn.execute("DELETE FROM uploads")
+    assert conn.execute(
+        "SELECT object_key, due_at = greatest(now(), %s::timestamptz + interval '1 minute') FROM object_deletions",
+        (LATER,),
+    ).fetchall() == [("uploads/1", True)]
+
+
+def test_two_keys_nobody_owns_are_one(conn: Connection) -> None:
+    nobodys = {**IDEMPOTENCY, "user_id": None}
+    insert(conn, "idempotency_keys", nobodys)
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        insert(conn, "idempotency_keys", nobodys)
+
+
 def test_an_announcement_goes_with_its_task(conn: Connection) -> None:
     conn.execute("DELETE FROM tasks")
     assert conn.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
@@ -422,6 +482,13 @@ def test_an_announcement_goes_with_its_task(conn: Connection) -> None:
         ("tasks_by_api_key", "SELECT 1 FROM tasks WHERE api_key_id = 1 AND id > 5 ORDER BY id LIMIT 10"),
         ("tasks_open", "SELECT 1 FROM tasks WHERE status = 'IN_PROGRESS' AND last_message_at < now()"),
         ("tasks_open", "SELECT 1 FROM tasks WHERE status = 'PENDING' AND id < 5"),
+        ("tasks_sandbox_due", "SELECT 1 FROM tasks WHERE finished_at IS NULL AND sandbox_due_at < now()"),
+        ("tasks_finished", "SELECT 1 FROM tasks WHERE finished_at < now()"),
+        ("object_deletions_due", "SELECT 1 FROM object_deletions WHERE due_at < now() ORDER BY due_at LIMIT 9"),
+        ("uploads_by_expiry", "DELETE FROM uploads WHERE expires_at < now()"),
+        ("idempotency_keys_by_age", "DELETE FROM idempotency_keys WHERE created_at < now()"),
+        ("rate_limits_by_end", "DELETE FROM rate_limits WHERE ends_at < now()"),
+        ("erased_tasks_by_age", "DELETE FROM erased_tasks WHERE erased_at < now()"),
         ("outbox_unsent", "SELECT 1 FROM outbox WHERE published_at IS NULL ORDER BY failures, created_at, id LIMIT 9"),
         ("media_objects_address_key", "SELECT 1 FROM media_objects WHERE bucket = 'b' AND object_key = 'k'"),
     ],
