@@ -1,6 +1,7 @@
 """Stored objects: what is known of each, that each address is claimed once, and how long its URLs live."""
 
 import hashlib
+from datetime import datetime, timedelta
 from typing import Literal
 
 from psycopg import Connection
@@ -8,10 +9,19 @@ from psycopg.rows import DictRow
 
 CLIENT_URL_SECONDS = 3600
 AGENT_URL_SECONDS = 24 * 3600
+SIGNING_SLOT = timedelta(seconds=CLIENT_URL_SECONDS // 2)
 
 
 class AlreadyClaimed(Exception):
     """The address belongs to another row."""
+
+
+def signing_time(anchor: datetime, now: datetime) -> datetime:
+    """When to sign a URL for a client, so that it is the same for a while and has half of its life left at least.
+
+    Slots begin at `anchor` and not at the full hour: the URLs of all tasks must not change at once.
+    """
+    return anchor + max(0, (now - anchor) // SIGNING_SLOT) * SIGNING_SLOT
 
 
 def claim(

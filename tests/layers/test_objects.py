@@ -1,12 +1,13 @@
 """Objects in S3, against the local S3 server; moto and stubs where a server would have to misbehave."""
 
+import hashlib
 import http.server
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from unittest.mock import patch
 from urllib.parse import parse_qs, urlsplit
@@ -169,6 +170,113 @@ def test_a_presigned_url_is_the_one_boto3_makes(nowhere: None, key: str, expires
         ours = objects.presign_get("b", key, expires_in=expires_in, audience="agent", filename=filename)
         theirs = objects._client().generate_presigned_url("get_object", Params=params, ExpiresIn=expires_in)
     assert ours == theirs
+
+
+def test_urls_signed_for_one_time_are_equal(nowhere: None) -> None:
+    at = datetime(2026, 11, 22, 18, 54, 8, 959232, tzinfo=UTC)
+    first, second = (objects.presign_get("b", "k", expires_in=60, signed_at=at) for _ in range(2))
+    assert first == second
+    assert "X-Amz-Date=20261122T185408Z" in first
+    assert first == objects.presign_get("b", "k", expires_in=60, signed_at=at.astimezone(timezone(timedelta(hours=-7))))
+    assert first != objects.presign_get("b", "k", expires_in=60, signed_at=at + timedelta(seconds=1))
+
+
+def test_a_url_lives_from_the_time_it_was_signed_for(bucket: str) -> None:
+    objects.put(bucket, "model", GLB, content_type="model/gltf-binary")
+    half_an_hour_ago = datetime.now(UTC) - timedelta(minutes=30)
+    lasting, over = (
+        objects.presign_get(bucket, "model", expires_in=seconds, signed_at=half_an_hour_ago) for seconds in (3600, 1790)
+    )
+    assert httpx.get(lasting).status_code == 200
+    assert httpx.get(over).status_code == 403
+
+
+# ---- Presigned uploads ----------------------------------------------------------------------------------------------
+PHOTO = b"\xff\xd8\xff" + bytes(range(256)) * 40
+
+
+def presigned(bucket: str, *, sha256: bytes | None = None, expires_in: int = 60) -> objects.PresignedPut:
+    return objects.presign_put(
+        bucket, "uploads/a", content_type="image/jpeg", size=len(PHOTO), sha256=sha256, expires_in=expires_in
+    )
+
+
+@pytest.mark.parametrize("sha256", [None, hashlib.sha256(PHOTO).digest()])
+def test_what_was_announced_can_be_put(bucket: str, sha256: bytes | None) -> None:
+    put = presigned(bucket, sha256=sha256)
+    assert httpx.put(put.url, headers=put.headers, content=PHOTO).status_code == 200
+    assert objects.read(bucket, "uploads/a", limit=len(PHOTO)) == PHOTO
+    assert objects.head(bucket, "uploads/a").content_type == "image/jpeg"
+
+
+@pytest.mark.parametrize(
+    ("headers", "content"),
+    [
+        ({"content-length": str(len(PHOTO) - 1)}, PHOTO[:-1]),
+        ({"content-length": str(len(PHOTO) + 1)}, PHOTO + b"."),
+        ({"content-type": "text/html"}, PHOTO),
+        ({"x-amz-checksum-sha256": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}, PHOTO),
+        ({"x-amz-acl": "public-read"}, PHOTO),
+        ({}, PHOTO[:-1] + b"."),
+    ],
+)
+def test_nothing_but_what_was_announced_can_be_put(bucket: str, headers: dict[str, str], content: bytes) -> None:
+    put = presigned(bucket, sha256=hashlib.sha256(PHOTO).digest())
+    assert httpx.put(put.url, headers={**put.headers, **headers}, content=content).status_code in (400, 403)
+    assert objects.list_keys(bucket) == []
+
+
+@pytest.mark.parametrize("name", ["content-type", "x-amz-checksum-sha256"])
+def test_no_header_that_was_announced_can_be_left_out(bucket: str, name: str) -> None:
+    put = presigned(bucket, sha256=hashlib.sha256(PHOTO).digest())
+    headers = {key: value for key, value in put.headers.items() if key != name}
+    assert httpx.put(put.url, headers=headers, content=PHOTO).status_code == 403
+    assert objects.list_keys(bucket) == []
+
+
+def test_the_length_cannot_be_left_out(bucket: str) -> None:
+    put = presigned(bucket)
+    chunks = iter([PHOTO])
+    answer = httpx.put(put.url, headers={"content-type": "image/jpeg"}, content=chunks)
+    assert answer.status_code == 403
+    assert objects.list_keys(bucket) == []
+
+
+def test_a_presigned_upload_opens_nothing_else(bucket: str) -> None:
+    put = presigned(bucket)
+    assert httpx.put(put.url.replace("uploads/a", "uploads/b"), headers=put.headers, content=PHOTO).status_code == 403
+    assert httpx.request("GET", put.url, headers=put.headers, content=PHOTO).status_code == 403
+    assert objects.list_keys(bucket) == []
+
+
+def test_a_presigned_upload_ends(bucket: str) -> None:
+    with patch("botocore.auth.get_current_datetime", lambda *_, **__: datetime.now(UTC) - timedelta(seconds=61)):
+        put = presigned(bucket)
+    assert httpx.put(put.url, headers=put.headers, content=PHOTO).status_code == 403
+    assert objects.list_keys(bucket) == []
+
+
+def test_uploads_go_to_the_address_clients_reach(nowhere: None) -> None:
+    assert presigned("b").url.startswith("https://files.example.com/b/uploads/a?X-Amz-Algorithm=AWS4-HMAC-SHA256&")
+
+
+def preflight(put: objects.PresignedPut, origin: str) -> httpx.Response:
+    """What a browser asks before a PUT with these headers; it does not name the length, which it sets itself."""
+    names = ",".join(sorted(name for name in put.headers if name != "content-length"))
+    asked = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": names}
+    return httpx.options(put.url, headers={"Origin": origin, **asked})
+
+
+def test_a_browser_may_put_from_an_allowed_origin_alone(bucket: str) -> None:
+    objects.allow_origins(bucket, ["http://localhost:5173"])
+    put = presigned(bucket, sha256=hashlib.sha256(PHOTO).digest())
+    allowed, foreign = (preflight(put, origin) for origin in ("http://localhost:5173", "http://evil.com"))
+    assert allowed.status_code == 200
+    assert allowed.headers["access-control-allow-origin"] == "http://localhost:5173"
+    assert "PUT" in allowed.headers["access-control-allow-methods"]
+    assert set(allowed.headers["access-control-allow-headers"].split(", ")) == {"content-type", "x-amz-checksum-sha256"}
+    assert foreign.status_code == 403
+    assert "access-control-allow-origin" not in foreign.headers
 
 
 def test_signing_makes_no_client_and_no_call(nowhere: None) -> None:

@@ -1,5 +1,6 @@
 """Objects in S3: put, read, head, delete, list, and presigned URLs, which need no call and no client."""
 
+import base64
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 2  # seconds, per attempt
 READ_TIMEOUT = 5  # seconds without a byte
 ATTEMPTS = 3
-LONGEST_EXPIRY = 7 * 24 * 3600  # seconds; the limit of Signature Version 4
 
 _ABSENT = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
 _OVERLOADED = frozenset({"SlowDown", "Throttling", "TooManyRequests", "RequestTimeout"})
@@ -54,6 +54,14 @@ class ObjectInfo:
     etag: str
     content_type: str
     last_modified: datetime
+
+
+@dataclass(frozen=True)
+class PresignedPut:
+    """Where to PUT an object, and the headers that have to go with it unchanged."""
+
+    url: str
+    headers: dict[str, str]
 
 
 def put(bucket: str, key: str, body: bytes, *, content_type: str) -> None:
@@ -102,24 +110,31 @@ def presign_get(
     expires_in: int,
     audience: Literal["client", "agent"] = "client",
     filename: str | None = None,
+    signed_at: datetime | None = None,
 ) -> str:
     """A URL to GET the object for `expires_in` seconds, at the address its audience reaches.
 
-    With `filename` a browser saves the object under that name instead of showing it.
+    With `filename` a browser saves the object under that name instead of showing it. The seconds count from
+    `signed_at`, by default now; the URL of one object at one time is always the same.
     """
-    if not 1 <= expires_in <= LONGEST_EXPIRY:
-        raise ValueError(f"a presigned URL lives 1 to {LONGEST_EXPIRY} seconds, not {expires_in}")
-    from botocore.auth import S3SigV4QueryAuth
-    from botocore.awsrequest import AWSRequest
-    from botocore.credentials import Credentials
+    from facet.presigning import presign
 
-    at = settings()
-    origin = at.minio_public_url if audience == "client" else at.minio_host
+    origin = settings().minio_public_url if audience == "client" else settings().minio_host
     params = {"response-content-disposition": _attachment(filename)} if filename else {}
-    request = AWSRequest("GET", f"{origin}/{bucket}/{quote(key, safe='/~')}", params=params)
-    credentials = Credentials(at.minio_access_key, at.minio_secret_key.get_secret_value())
-    S3SigV4QueryAuth(credentials, "s3", at.minio_region, expires=expires_in).add_auth(request)
-    return str(request.url)
+    return presign("GET", _url(origin, bucket, key), expires_in=expires_in, params=params, signed_at=signed_at)
+
+
+def presign_put(
+    bucket: str, key: str, *, content_type: str, size: int, sha256: bytes | None, expires_in: int
+) -> PresignedPut:
+    """A URL to PUT one object of exactly this length, type and, if given, digest, for clients, `expires_in` seconds."""
+    from facet.presigning import presign
+
+    headers = {"content-length": str(size), "content-type": content_type}
+    if sha256 is not None:
+        headers["x-amz-checksum-sha256"] = base64.b64encode(sha256).decode()
+    url = _url(settings().minio_public_url, bucket, key)
+    return PresignedPut(presign("PUT", url, expires_in=expires_in, headers=headers), headers)
 
 
 def ensure_bucket(bucket: str) -> None:
@@ -218,6 +233,10 @@ def _location(region: str) -> dict[str, Any]:
 
 def _code(error: "ClientError") -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _url(origin: str, bucket: str, key: str) -> str:
+    return f"{origin}/{bucket}/{quote(key, safe='/~')}"
 
 
 def _attachment(filename: str) -> str:
