@@ -1,0 +1,71 @@
+"""Objects to delete from storage: noted with the change that made them superfluous, carried out later, never lost."""
+
+from datetime import timedelta
+from typing import NamedTuple, Protocol
+
+from psycopg import Connection
+from psycopg.rows import DictRow
+
+FIRST_PAUSE = timedelta(seconds=30)
+LONGEST_PAUSE = timedelta(hours=1)
+
+
+class Address(NamedTuple):
+    bucket: str
+    object_key: str
+
+
+class Objects(Protocol):
+    def delete(self, bucket: str, key: str) -> None:
+        """Delete an object; one that is gone already is fine."""
+
+
+def add(conn: Connection[DictRow], *, bucket: str, object_key: str, due_in: timedelta = timedelta()) -> None:
+    """Have an object deleted, unless a media_objects row describes it by then. Noted twice, the earlier time counts."""
+    conn.execute(
+        """
+        INSERT INTO object_deletions (bucket, object_key, due_at) VALUES (%s, %s, now() + %s)
+        ON CONFLICT (bucket, object_key) DO UPDATE SET due_at = least(object_deletions.due_at, excluded.due_at)
+        """,
+        (bucket, object_key, due_in),
+    )
+
+
+def due(conn: Connection[DictRow], *, limit: int) -> list[Address]:
+    """What is to be deleted by now, the longest due first."""
+    rows = conn.execute(
+        "SELECT bucket, object_key FROM object_deletions WHERE due_at <= now() ORDER BY due_at LIMIT %s", (limit,)
+    ).fetchall()
+    return [Address(row["bucket"], row["object_key"]) for row in rows]
+
+
+def carry_out(conn: Connection[DictRow], address: Address, *, objects: Objects) -> None:
+    """Delete one object and forget it; nothing if another is at it. What media_objects describes is only forgotten."""
+    row = conn.execute(
+        """
+        SELECT EXISTS (
+            SELECT FROM media_objects m WHERE m.bucket = d.bucket AND m.object_key = d.object_key
+        ) AS is_described
+        FROM object_deletions d WHERE d.bucket = %s AND d.object_key = %s AND d.due_at <= now()
+        FOR UPDATE SKIP LOCKED
+        """,
+        address,
+    ).fetchone()
+    if row is None:
+        return
+    if not row["is_described"]:
+        objects.delete(*address)
+    conn.execute("DELETE FROM object_deletions WHERE bucket = %s AND object_key = %s", address)
+
+
+def record_failure(conn: Connection[DictRow], address: Address, error: str) -> None:
+    """Try again later, and later each time."""
+    conn.execute(
+        """
+        UPDATE object_deletions SET
+            failures = failures + 1, last_error = %(error)s,
+            due_at = now() + least(%(first)s * power(2, least(failures, 20)), %(longest)s)
+        WHERE bucket = %(bucket)s AND object_key = %(object_key)s
+        """,
+        {"error": error[:500], "first": FIRST_PAUSE, "longest": LONGEST_PAUSE, **address._asdict()},
+    )
