@@ -3,7 +3,7 @@
 import base64
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jwt
@@ -188,15 +188,16 @@ def test_the_texts_old_clients_know(secret_key: str, kept: bool, accept: str) ->
 class Owner(NamedTuple):
     user_id: int | None
     api_key_id: int | None
+    scopes: Sequence[str]
 
 
 def verify(conn: psycopg.Connection[DictRow], key: str) -> Owner | None:
     row = conn.execute("SELECT %s AS key", [key]).fetchone()
     assert row is not None
-    return Owner(None, 3) if row["key"] == "right" else None
+    return Owner(None, 3, ["tasks:read"]) if row["key"] == "right" else None
 
 
-KEYED = auth.api_key(verify)
+KEYED = auth.api_key(verify, scope="tasks:read")
 
 
 @pytest.fixture
@@ -215,6 +216,14 @@ def test_a_right_key_is_its_owner_and_a_wrong_one_is_refused(with_database: pyte
     for wrong in ("wrong", "x" * 1000, "\xff", "\ud800"):
         with pytest.raises(auth.ApiKeyInvalid):
             KEYED(request(x_api_key=wrong))
+
+
+def test_a_key_without_the_scope_is_told_which_one_it_lacks(with_database: pytest.MonkeyPatch) -> None:
+    writing = auth.api_key(verify, scope="tasks:write")
+    with pytest.raises(auth.ScopeMissing, match="tasks:write"):
+        writing(request(x_api_key="right"))
+    with pytest.raises(auth.ApiKeyInvalid):
+        writing(request(x_api_key="wrong"))
 
 
 def test_a_required_key_is_missed(bare_environment: pytest.MonkeyPatch) -> None:

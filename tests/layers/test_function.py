@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from facet import log
 from facet.function import Function
-from facet.http import Request, Response
+from facet.http import Answer, Request, Response
 from facet.messages import Message
 from facet.problems import Invalid, Problem
 from tests.layers.shapes import SHAPES, Plain, call
@@ -205,6 +205,39 @@ def test_a_view_may_answer_with_any_status_and_body(app: Function, body: str | b
 
     reply = call(app, "GET", "/gone")
     assert (reply.status, reply.body) == (410, body.encode() if isinstance(body, str) else body)
+
+
+def test_an_answer_may_have_headers_and_another_status_beside_its_content(app: Function) -> None:
+    @app.endpoint("GET", "/greeting", returns=Greeting)
+    def greet() -> Answer:
+        return Answer(Greeting(text="hello"), [("etag", '"1"')], 203)
+
+    reply = call(app, "GET", "/greeting")
+    assert (reply.status, reply.json["text"], reply.headers["etag"]) == (203, "hello", '"1"')
+    assert reply.headers["cache-control"] == "no-store"
+
+
+def test_an_answer_may_keep_the_declared_status_and_have_no_content(app: Function) -> None:
+    @app.endpoint("POST", "/greeting", returns=Greeting, status=202)
+    def greet() -> Answer:
+        return Answer(headers=[("location", "/greeting/1")])
+
+    reply = call(app, "POST", "/greeting")
+    assert (reply.status, reply.body, reply.headers["location"]) == (202, b"", "/greeting/1")
+
+
+def test_what_integrations_may_do_too_is_declared_once(app: Function) -> None:
+    @app.endpoint("GET", "/greeting", caller=somebody, integrations=lambda conn, key: None)
+    @app.endpoint("POST", "/greeting", caller=somebody, integrations=lambda conn, key: None)
+    def greet() -> dict[str, str]:
+        return {}
+
+    assert {(e.method, e.path) for e in app.endpoints} == {
+        (method, path) for method in ("GET", "POST") for path in ("/greeting", "/integrations/greeting")
+    }
+    assert call(app, "GET", "/greeting", headers={"x-name": "Ada"}).status == 200
+    assert call(app, "GET", "/greeting").status == 422
+    assert call(app, "GET", "/integrations/greeting", headers={"x-name": "Ada"}).json["code"] == "API_KEY_REQUIRED"
 
 
 def test_an_answer_may_be_a_constant(app: Function) -> None:

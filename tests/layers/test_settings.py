@@ -2,7 +2,7 @@
 
 import pytest
 
-from facet.settings import SettingsError, settings
+from facet.settings import Rate, SettingsError, settings
 
 Env = pytest.MonkeyPatch
 
@@ -85,3 +85,19 @@ def test_origins_are_separated_by_commas(bare_environment: Env) -> None:
 
 def test_an_unknown_name_is_an_attribute_error(bare_environment: Env) -> None:
     assert not hasattr(settings(), "no_such_setting")
+
+
+@pytest.mark.parametrize(
+    ("given", "rate"),
+    [("5/10", Rate(5, 10)), (" 5 / 10 ", Rate(5, 10)), ("off", None), ("OFF", None), ("", Rate(30, 60))],
+)
+def test_a_rate_is_requests_per_seconds_or_off(bare_environment: Env, given: str, rate: Rate | None) -> None:
+    bare_environment.setenv("LIMIT_CREATES_PER_OWNER", given)
+    assert settings().limit_creates_per_owner == rate
+
+
+@pytest.mark.parametrize("given", ["5", "5/", "/10", "0/10", "5/0", "-5/10", "five/10", "5/10/2", "5.5/10"])
+def test_anything_else_is_no_rate(bare_environment: Env, given: str) -> None:
+    bare_environment.setenv("LIMIT_CREATES_PER_OWNER", given)
+    with pytest.raises(SettingsError, match="LIMIT_CREATES_PER_OWNER"):
+        settings()
