@@ -23,7 +23,11 @@ _JSON = ("content-type", "application/json")
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A method, a path (without PATH_PREFIX) and the view behind it."""
+    """A method, a path (without PATH_PREFIX) and the view behind it.
+
+    For the documentation alone: `sends`, headers of its answers that the rest does not imply, and `produces`, media
+    types beside the JSON of `returns`.
+    """
 
     function: str
     method: str
@@ -41,6 +45,8 @@ class Endpoint:
     summary: str | None = None
     tags: Sequence[str] = ()
     limits: tuple["Limit", ...] = ()
+    sends: Sequence[str] = ()
+    produces: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         offered = {"request", *self.path_names}

@@ -73,6 +73,8 @@ class Function(Chalice):
         summary: str | None = None,
         tags: Sequence[str] = (),
         limits: Sequence["Limit"] = (),
+        sends: Sequence[str] = (),
+        produces: Sequence[str] = (),
         integrations: "auth.KeyVerifier | None" = None,
     ) -> Callable[[View], View]:
         """Declares an operation. The view gets, by name, only what it asks for.
@@ -80,12 +82,17 @@ class Function(Chalice):
         Offered: the path parameters, `caller`, `body` (JSON), `form` (multipart), `query`, `headers`, `request`.
         With both `body` and `form` the content type decides, and the other one is None. `integrations` declares the
         same once more below /integrations, for callers with an API key that it verifies.
+
+        The documentation knows most headers of answers by what is declared (limits, a status that redirects, the
+        request headers if-none-match, idempotency-key and prefer, a query with a cursor); `sends` names further ones,
+        such as "Location". `produces` names media types of answers beside the JSON of `returns`.
         """
 
         def declare(view: View) -> View:
             declared = Endpoint(
                 self.app_name, method, path, view, body, form, query, headers, returns, status, caller,
                 tuple(raises), kept, summary, tuple(tags), tuple(limits),
+                tuple(sends), tuple(produces),
             )  # fmt: skip
             self._register(declared)
             if integrations is not None:
