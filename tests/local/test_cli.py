@@ -120,7 +120,7 @@ def test_the_doctor_tells_what_is_there_and_what_is_not(facet: Facet) -> None:
     findings = {finding["name"]: finding for finding in json.loads(facet("doctor", "--json").output)}
     assert findings["settings"]["advice"].startswith("`make env`")
     assert findings["stack"]["detail"] == "not running"
-    assert "15 functions" in findings["template"]["detail"]
+    assert "39 functions" in findings["template"]["detail"]
     assert "FAIL" not in facet("doctor").output
 
 
