@@ -8,8 +8,13 @@ branch_labels = None
 depends_on = None
 
 TEST_MODE = """
-ALTER TABLE users ADD COLUMN test_mode boolean NOT NULL DEFAULT false;
+ALTER TABLE users
+    ADD COLUMN test_mode boolean NOT NULL DEFAULT false,
+    ADD COLUMN password_version int NOT NULL DEFAULT 1,
+    ADD CONSTRAINT users_password_version_positive CHECK (password_version >= 1);
 COMMENT ON COLUMN users.test_mode IS 'What this user makes from now on never reaches an agent.';
+COMMENT ON COLUMN users.password_version IS 'Counts changes of the password, not of its hash: '
+    'a sign-in that checked the one before must come too late.';
 
 ALTER TABLE api_keys
     ADD COLUMN test_mode boolean NOT NULL DEFAULT false,
@@ -146,11 +151,26 @@ COMMENT ON TABLE rate_limits IS 'Requests counted per policy and subject until t
     'Unlogged: a crash of the server forgives them.';
 """
 
-NEW_TABLES = "rate_limits, idempotency_keys, uploads, object_deletions, erased_tasks"
+LEGACY_IMPORTS = """
+CREATE TABLE legacy_imports (
+    kind      text NOT NULL,
+    key       text NOT NULL,
+    legacy_id bigint NOT NULL,
+    new_id    bigint NOT NULL,
+    PRIMARY KEY (kind, key),
+    CONSTRAINT legacy_imports_kind_known CHECK (kind IN ('user', 'task')),
+    CONSTRAINT legacy_imports_key_present CHECK (key <> '')
+);
+COMMENT ON TABLE legacy_imports IS 'What was taken over from the old system once. A later run finds its way by it, '
+    'and what was deleted here meanwhile does not come back.';
+COMMENT ON COLUMN legacy_imports.key IS 'Of a task its request_uuid, of a user the SHA-256 of the e-mail in hex.';
+"""
+
+NEW_TABLES = "legacy_imports, rate_limits, idempotency_keys, uploads, object_deletions, erased_tasks"
 
 
 def upgrade() -> None:
-    for statements in (TEST_MODE, TASKS, OBJECT_DELETIONS, UPLOADS, IDEMPOTENCY_KEYS, RATE_LIMITS):
+    for statements in (TEST_MODE, TASKS, OBJECT_DELETIONS, UPLOADS, IDEMPOTENCY_KEYS, RATE_LIMITS, LEGACY_IMPORTS):
         op.execute(statements)
 
 
@@ -163,5 +183,5 @@ def downgrade() -> None:
             DROP COLUMN test_mode, DROP COLUMN sandbox_outcome, DROP COLUMN sandbox_due_at;
         DROP INDEX tasks_finished;
         ALTER TABLE api_keys DROP COLUMN test_mode, DROP COLUMN scopes;
-        ALTER TABLE users DROP COLUMN test_mode
+        ALTER TABLE users DROP COLUMN test_mode, DROP COLUMN password_version
     """)
