@@ -233,6 +233,8 @@ REFUSED: list[tuple[str, str, Row]] = [
     ("idempotency_keys_key_length", "idempotency_keys", {**IDEMPOTENCY, "key": ""}),
     ("idempotency_keys_key_length", "idempotency_keys", {**IDEMPOTENCY, "key": "k" * 256}),
     ("idempotency_keys_fingerprint_is_sha256", "idempotency_keys", {**IDEMPOTENCY, "fingerprint": b"short"}),
+    ("legacy_imports_kind_known", "legacy_imports", {"kind": "token", "key": "k", "legacy_id": 1, "new_id": 1}),
+    ("legacy_imports_key_present", "legacy_imports", {"kind": "user", "key": "", "legacy_id": 1, "new_id": 1}),
 ]
 
 # Every rule of how a task may change: state before, forbidden change.
