@@ -1,0 +1,150 @@
+"""Uploads: places in storage where an owner may put one photo, of which a task is made once."""
+
+import hashlib
+import uuid
+from datetime import timedelta
+from typing import LiteralString
+
+from psycopg import Connection
+from psycopg.rows import DictRow
+
+from avatars import owners, photos
+from avatars.owners import Owner
+from avatars.refusals import Refusal, UserGone
+
+URL_LIFE = timedelta(minutes=10)
+GRACE = timedelta(hours=1)  # after the URL: what was put there at the last moment can still become a task
+
+
+class UploadNotFound(Refusal):
+    """There is no such upload of yours: the id is wrong, it belongs to another caller, or it is more than an hour
+    past its `expires_at`. Begin a new upload and put the photo there."""
+
+    status = 404
+    code = "UPLOAD_NOT_FOUND"
+    title = "The upload was not found"
+
+
+class UploadUsed(Refusal):
+    """A task was made of this upload already, and one upload makes one task. To make another avatar of the same
+    photo, retry that task; for another photo begin a new upload."""
+
+    status = 409
+    code = "UPLOAD_USED"
+    title = "A task was made of this upload already"
+
+
+class UploadIncomplete(Refusal):
+    """Nothing was put at the `url` of this upload yet. Send the file there, with its `method` and `headers`, and ask
+    for the task when that has succeeded."""
+
+    status = 409
+    code = "UPLOAD_INCOMPLETE"
+    title = "Nothing was put there yet"
+
+
+class UploadMismatch(Refusal):
+    """The file that was put there does not have the `size` or the `sha256` that were announced, so it may be damaged.
+    Begin a new upload with the true values."""
+
+    status = 422
+    code = "UPLOAD_MISMATCH"
+    title = "The file is not the one that was announced"
+
+
+def create(
+    conn: Connection[DictRow], *, owner: Owner, bucket: str, content_type: str, size: int, sha256: bytes | None
+) -> DictRow:
+    """Reserve a place; its row. Raises photos.BodyTooLarge, or UserGone when the owner has been erased or disabled."""
+    if size > photos.MAX_BYTES:
+        raise photos.BodyTooLarge
+    upload_id = uuid.uuid4()
+    row = conn.execute(
+        """
+        INSERT INTO uploads (id, user_id, api_key_id, bucket, object_key, content_type, size, sha256,
+                             created_at, expires_at)
+        SELECT %(id)s, %(user_id)s::bigint, %(api_key_id)s::bigint, %(bucket)s, %(object_key)s, %(content_type)s,
+               %(size)s, %(sha256)s, date_trunc('second', now()), date_trunc('second', now()) + %(life)s
+        WHERE %(user_id)s::bigint IS NULL
+           OR EXISTS (SELECT FROM users WHERE id = %(user_id)s::bigint AND disabled_at IS NULL FOR KEY SHARE)
+        RETURNING *
+        """,
+        {
+            "id": upload_id,
+            "user_id": owner.user_id,
+            "api_key_id": owner.api_key_id,
+            "bucket": bucket,
+            "object_key": f"uploads/{owners.folder(owner)}/{upload_id}",
+            "content_type": content_type,
+            "size": size,
+            "sha256": sha256,
+            "life": URL_LIFE,
+        },
+    ).fetchone()
+    if row is None:
+        raise UserGone
+    return row
+
+
+def find(conn: Connection[DictRow], *, owner: Owner, upload_id: str | uuid.UUID) -> DictRow:
+    """The row of an upload, used or not. Raises UploadNotFound."""
+    return _row(conn, owner, upload_id, "")
+
+
+def take(conn: Connection[DictRow], *, owner: Owner, upload_id: str | uuid.UUID) -> DictRow:
+    """Lock an upload until the transaction ends, so that one task is made of it, and return its row.
+
+    Raises UploadNotFound or UploadUsed.
+    """
+    row = _row(conn, owner, upload_id, " FOR UPDATE")
+    if row["used_at"] is not None:
+        raise UploadUsed
+    return row
+
+
+def check(upload: DictRow, data: bytes) -> None:
+    """Raises UploadMismatch when this is not what was announced."""
+    if len(data) != upload["size"]:
+        raise UploadMismatch(f"{upload['size']} bytes were announced and {len(data)} put there")
+    if upload["sha256"] is not None and hashlib.sha256(data).digest() != upload["sha256"]:
+        raise UploadMismatch("The file does not have the SHA-256 that was announced")
+
+
+def mark_used(conn: Connection[DictRow], upload_id: uuid.UUID) -> None:
+    conn.execute("UPDATE uploads SET used_at = now() WHERE id = %s", (upload_id,))
+
+
+def purge(conn: Connection[DictRow], *, limit: int = 1000) -> int:
+    """Forget uploads that were used or that time has run out for; the number. Their objects follow them."""
+    return conn.execute(
+        """
+        DELETE FROM uploads WHERE id IN (
+            SELECT id FROM uploads WHERE used_at IS NOT NULL OR expires_at <= now() - %s
+            ORDER BY expires_at LIMIT %s FOR UPDATE SKIP LOCKED
+        )
+        """,
+        (GRACE, limit),
+    ).rowcount
+
+
+def _row(conn: Connection[DictRow], owner: Owner, upload_id: str | uuid.UUID, lock: LiteralString) -> DictRow:
+    try:
+        key = uuid.UUID(str(upload_id))
+    except ValueError:
+        raise UploadNotFound from None
+    row = conn.execute(
+        "SELECT * FROM uploads WHERE id = %(id)s AND expires_at > now() - %(grace)s AND " + _of(owner) + lock,
+        {"id": key, "grace": GRACE, "user_id": owner.user_id, "api_key_id": owner.api_key_id},
+    ).fetchone()
+    if row is None:
+        raise UploadNotFound
+    return row
+
+
+def _of(owner: Owner) -> LiteralString:
+    """Users have all that is theirs, a user's keys what any of them began, other keys and nobody their own."""
+    if owners.is_web_user(owner):
+        return "user_id = %(user_id)s"
+    if owner.user_id is not None:
+        return "user_id = %(user_id)s AND api_key_id IS NOT NULL"
+    return "user_id IS NULL AND api_key_id IS NOT DISTINCT FROM %(api_key_id)s"
