@@ -27,3 +27,10 @@ def sees_tasks(owner: Owner) -> LiteralString:
     if owner.user_id is not None:
         return "t.user_id = %(user_id)s"
     return "t.user_id IS NULL AND t.api_key_id IS NULL"
+
+
+def folder(owner: Owner) -> str:
+    """Where in a bucket this owner's objects lie."""
+    if owner.api_key_id is not None:
+        return f"key-{owner.api_key_id}"
+    return "anonymous" if owner.user_id is None else f"user-{owner.user_id}"

@@ -96,7 +96,7 @@ def take(conn: Connection[DictRow], *, owner: Owner, upload_id: str | uuid.UUID)
 
     Raises UploadNotFound or UploadUsed.
     """
-    row = _row(conn, owner, upload_id, " FOR UPDATE")
+    row = _row(conn, owner, upload_id, "FOR UPDATE")
     if row["used_at"] is not None:
         raise UploadUsed
     return row
@@ -132,8 +132,9 @@ def _row(conn: Connection[DictRow], owner: Owner, upload_id: str | uuid.UUID, lo
         key = uuid.UUID(str(upload_id))
     except ValueError:
         raise UploadNotFound from None
+    query = "SELECT * FROM uploads WHERE id = %(id)s AND expires_at > now() - %(grace)s"
     row = conn.execute(
-        "SELECT * FROM uploads WHERE id = %(id)s AND expires_at > now() - %(grace)s AND " + _of(owner) + lock,
+        f"{query} AND {_is_of(owner)} {lock}",
         {"id": key, "grace": GRACE, "user_id": owner.user_id, "api_key_id": owner.api_key_id},
     ).fetchone()
     if row is None:
@@ -141,7 +142,7 @@ def _row(conn: Connection[DictRow], owner: Owner, upload_id: str | uuid.UUID, lo
     return row
 
 
-def _of(owner: Owner) -> LiteralString:
+def _is_of(owner: Owner) -> LiteralString:
     """Users have all that is theirs, a user's keys what any of them began, other keys and nobody their own."""
     if owners.is_web_user(owner):
         return "user_id = %(user_id)s"
