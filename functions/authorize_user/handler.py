@@ -1,11 +1,9 @@
 """POST /users/authorization: sign in with e-mail and password."""
 
-from typing import Annotated
+from pydantic import BaseModel, Field
 
-from pydantic import BaseModel, Field, SecretStr
-
-from avatars import credentials, tokens, users
-from facet import auth, db
+from avatars import credentials, passwords, tokens, users
+from facet import auth, db, limits
 from facet.function import Function
 from facet.settings import settings
 
@@ -13,10 +11,8 @@ app = Function("authorize_user")
 
 
 class SignIn(BaseModel):
-    """Accounts of the old system may have passwords that could not be chosen today."""
-
     email: users.EmailToFind = Field(description="In any case.", examples=["ada@example.org"])
-    password: Annotated[SecretStr, Field(max_length=1024)] = Field(examples=["correct horse battery staple"])
+    password: passwords.PasswordToCheck = Field(examples=["correct horse battery staple"])
 
 
 @app.endpoint(
@@ -24,7 +20,11 @@ class SignIn(BaseModel):
     "/users/authorization",
     body=SignIn,
     returns=tokens.TokenPair,
-    raises=(credentials.WrongCredentials,),
+    raises=(credentials.WrongCredentials, passwords.Busy),
+    limits=(
+        limits.per_address("sign-in", "limit_sign_ins_per_address"),
+        limits.per_value("sign-in-account", "limit_sign_ins_per_account", lambda given: given["body"].email),
+    ),
     kept=True,
     tags=("users",),
 )
@@ -34,6 +34,7 @@ def authorize_user(body: SignIn) -> tokens.TokenPair:
         account = credentials.find_account(conn, body.email)
     user = credentials.authenticate(account, body.password.get_secret_value())
     with db.transaction() as conn:
-        credentials.replace_outdated_hash(conn, user)
+        if not credentials.admit(conn, user):
+            raise credentials.WrongCredentials
         refresh_token = tokens.open_family(conn, user_id=user.user_id, terms=settings())
     return tokens.TokenPair(access_token=auth.issue_access_token(user.user_id), refresh_token=refresh_token)

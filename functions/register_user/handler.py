@@ -1,23 +1,20 @@
 """POST /users/registration: add a user."""
 
-from typing import Annotated
-
-from pydantic import BaseModel, Field, SecretStr, StringConstraints
+from pydantic import BaseModel, Field
 
 from avatars import passwords, users
-from facet import db
+from facet import db, limits
 from facet.function import Function
 
 app = Function("register_user")
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
-Password = Annotated[SecretStr, Field(min_length=8, max_length=passwords.MAX_LENGTH)]
-
 
 class Registration(BaseModel):
-    name: Name = Field(description="How the person wants to be called.", examples=["Ada Lovelace"])
+    name: users.Name = Field(description="How the person wants to be called.", examples=["Ada Lovelace"])
     email: users.EmailToRegister = Field(description="Unique without case.", examples=["ada@example.org"])
-    password: Password = Field(description="All of it counts.", examples=["correct horse battery staple"])
+    password: passwords.PasswordToSet = Field(
+        description="All of it counts.", examples=["correct horse battery staple"]
+    )
 
 
 class Registered(BaseModel):
@@ -30,7 +27,8 @@ class Registered(BaseModel):
     body=Registration,
     returns=Registered,
     status=201,
-    raises=(users.EmailTaken,),
+    raises=(users.EmailTaken, passwords.Busy),
+    limits=(limits.per_address("registration", "limit_registrations_per_address"),),
     kept=True,
     tags=("users",),
 )

@@ -12,13 +12,15 @@ from psycopg import Connection
 from psycopg.rows import DictRow
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from avatars.refusals import Refusal
+from avatars import users
+from avatars.refusals import Refusal, UserGone
 
 GRACE = timedelta(seconds=15)
 
 
 class RefreshRefused(Refusal):
-    """Unknown, expired, revoked or replayed: the answer does not tell which."""
+    """The refresh token is unknown, expired, revoked or was used before: the answer does not tell which. Sign in
+    again."""
 
     status = 401
     code = "TOKEN_EXPIRED"
@@ -51,6 +53,16 @@ class Rotation:
     refresh_token: str
 
 
+@dataclass(frozen=True)
+class Presented:
+    """A token that may be exchanged, its family locked. One that is used is in its grace."""
+
+    family: uuid.UUID
+    user_id: int
+    generation: int
+    is_unused: bool
+
+
 def open_family(conn: Connection[DictRow], *, user_id: int, terms: Terms) -> str:
     """Start a family for one sign-in and return its first token. However often it is used, it ends in time."""
     family = uuid.uuid4()
@@ -66,6 +78,56 @@ def rotate(conn: Connection[DictRow], token: str, *, terms: Terms) -> Rotation |
 
     The caller must commit either way: a refusal may have revoked the family.
     """
+    presented = _present(conn, token)
+    if presented is None:
+        return None
+    if presented.is_unused:
+        conn.execute(
+            "UPDATE refresh_tokens SET used_at = clock_timestamp() WHERE family = %s AND generation = %s",
+            (presented.family, presented.generation),
+        )
+        successor = _add_generation(conn, presented.family, presented.generation + 1, _key(terms))
+    else:
+        successor = _derive(presented.family, presented.generation + 1, _key(terms))
+    return Rotation(user_id=presented.user_id, refresh_token=successor)
+
+
+def end_session(conn: Connection[DictRow], token: str) -> None:
+    """Revoke the family of this token, used or not; a token of no family ends nothing."""
+    conn.execute(
+        """
+        UPDATE refresh_families SET revoked_at = now()
+        WHERE id = (SELECT family FROM refresh_tokens WHERE token_hash = %s) AND revoked_at IS NULL
+        """,
+        (_hash(token),),
+    )
+
+
+def end_everywhere(conn: Connection[DictRow], token: str) -> bool:
+    """Revoke all families of the user whose token this is; False if it could not be exchanged any more.
+
+    The caller must commit either way: a refusal may have revoked the token's own family.
+    """
+    owner = conn.execute("SELECT user_id FROM refresh_tokens WHERE token_hash = %s", (_hash(token),)).fetchone()
+    if owner is None:
+        return False
+    try:
+        users.lock(conn, owner["user_id"])
+    except UserGone:
+        return False
+    if _present(conn, token) is None:
+        return False
+    end_all(conn, owner["user_id"])
+    return True
+
+
+def end_all(conn: Connection[DictRow], user_id: int) -> None:
+    """Revoke every family of a user, whose row the caller holds: that keeps two at once from waiting crosswise."""
+    conn.execute("UPDATE refresh_families SET revoked_at = now() WHERE user_id = %s AND revoked_at IS NULL", (user_id,))
+
+
+def _present(conn: Connection[DictRow], token: str) -> Presented | None:
+    """Look at a token and lock its family. None refuses it; one that was used up is stolen, and its family ends."""
     family = conn.execute(
         """
         SELECT f.id, f.user_id FROM refresh_families f JOIN users u ON u.id = f.user_id
@@ -77,33 +139,21 @@ def rotate(conn: Connection[DictRow], token: str, *, terms: Terms) -> Rotation |
     ).fetchone()
     if family is None:
         return None
-    successor = _exchange(conn, family["id"], token, _key(terms))
-    if successor is None:
-        conn.execute("UPDATE refresh_families SET revoked_at = now() WHERE id = %s", (family["id"],))
-        return None
-    return Rotation(user_id=family["user_id"], refresh_token=successor)
-
-
-def _exchange(conn: Connection[DictRow], family: uuid.UUID, token: str, key: bytes) -> str | None:
-    """The family is locked, so this reads what the last exchange left. None: the token was replayed."""
-    row = conn.execute(
+    row = conn.execute(  # with the family locked, this reads what the last exchange left
         """
         SELECT t.generation, t.used_at IS NULL AS is_unused,
                t.used_at > clock_timestamp() - %s AND s.used_at IS NULL AS is_in_grace
         FROM refresh_tokens t LEFT JOIN refresh_tokens s ON s.family = t.family AND s.generation = t.generation + 1
         WHERE t.family = %s AND t.token_hash = %s
         """,
-        (GRACE, family, _hash(token)),
+        (GRACE, family["id"], _hash(token)),
     ).fetchone()
     if row is None:
         return None
-    if row["is_unused"]:
-        conn.execute(
-            "UPDATE refresh_tokens SET used_at = clock_timestamp() WHERE family = %s AND generation = %s",
-            (family, row["generation"]),
-        )
-        return _add_generation(conn, family, row["generation"] + 1, key)
-    return _derive(family, row["generation"] + 1, key) if row["is_in_grace"] else None
+    if not (row["is_unused"] or row["is_in_grace"]):
+        conn.execute("UPDATE refresh_families SET revoked_at = now() WHERE id = %s", (family["id"],))
+        return None
+    return Presented(family["id"], family["user_id"], row["generation"], row["is_unused"])
 
 
 def _add_generation(conn: Connection[DictRow], family: uuid.UUID, generation: int, key: bytes) -> str:

@@ -4,6 +4,7 @@ import unicodedata
 from typing import Annotated
 
 from psycopg import Connection
+from psycopg.errors import UniqueViolation
 from psycopg.rows import DictRow
 from pydantic import AfterValidator, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -15,12 +16,16 @@ EMAIL_LENGTH = 254
 
 
 class EmailTaken(Refusal):
+    """Somebody is registered under this e-mail, in whatever case it is written. Sign in, or take another e-mail."""
+
     status = 409
     code = "EMAIL_TAKEN"
     title = "User with this email already exists"
 
 
 class UserNotFound(Refusal):
+    """Nobody is registered under the e-mail an operator gave, or the account is disabled."""
+
     status = 404
     code = "USER_NOT_FOUND"
     title = "No user has this email"
@@ -56,6 +61,7 @@ def findable_email(value: str) -> str:
         return address
 
 
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 EmailToRegister = Annotated[str, StringConstraints(max_length=EMAIL_LENGTH), AfterValidator(deliverable_email)]
 EmailToFind = Annotated[str, StringConstraints(max_length=EMAIL_LENGTH), AfterValidator(findable_email)]
 
@@ -75,13 +81,42 @@ def register(conn: Connection[DictRow], *, name: str, email: str, password_hash:
 
 
 def id_of(conn: Connection[DictRow], email: str) -> int:
-    """Raises UserNotFound."""
+    """A user who may sign in; disabled or erased only after this transaction. Raises UserNotFound."""
     row = conn.execute(
-        "SELECT id FROM users WHERE lower(email) = lower(%s) AND disabled_at IS NULL", (email,)
+        "SELECT id FROM users WHERE lower(email) = lower(%s) AND disabled_at IS NULL FOR SHARE", (email,)
     ).fetchone()
     if row is None:
         raise UserNotFound
     return int(row["id"])
+
+
+def lock(conn: Connection[DictRow], user_id: int | None) -> DictRow:
+    """Take the row for this transaction, before any other row of the user's. Raises UserGone."""
+    row = conn.execute(
+        "SELECT id, password_version FROM users WHERE id = %s AND disabled_at IS NULL FOR NO KEY UPDATE", (user_id,)
+    ).fetchone()
+    if row is None:
+        raise UserGone
+    return row
+
+
+def change(conn: Connection[DictRow], user_id: int | None, *, name: str | None, email: str | None) -> None:
+    """Change what is given. Raises UserGone, and EmailTaken also to the slower one of two at once."""
+    lock(conn, user_id)
+    try:
+        changed = conn.execute(
+            """
+            UPDATE users SET name = coalesce(%(name)s, name), email = coalesce(%(email)s, email)
+            WHERE id = %(id)s AND NOT EXISTS (
+                SELECT FROM users other WHERE lower(other.email) = lower(%(email)s) AND other.id <> %(id)s
+            )
+            """,  # asked first: two who swap their addresses would only wait for each other's index entry
+            {"id": user_id, "name": name, "email": email},
+        )
+    except UniqueViolation as error:
+        raise EmailTaken from error
+    if changed.rowcount == 0:
+        raise EmailTaken
 
 
 def profile(conn: Connection[DictRow], owner: Owner) -> DictRow:
