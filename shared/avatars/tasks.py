@@ -9,14 +9,16 @@ from typing import LiteralString
 from psycopg import Connection
 from psycopg.rows import DictRow
 
-from avatars.owners import Owner, is_web_user
+from avatars import documents
+from avatars.owners import Owner, is_web_user, sees_tasks
 from avatars.refusals import Refusal, UserGone
 
 TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class TaskNotFound(Refusal):
-    """Absent, another's, or no UUID at all: the answer is the same."""
+    """There is no task of this UUID among yours: never made, deleted, or another owner's, which the answer does not
+    tell apart. Check the UUID, and that you ask with the token or key of whoever made the task."""
 
     status = 404
     code = "TASK_NOT_FOUND"
@@ -28,7 +30,8 @@ class TaskNotFound(Refusal):
 
 
 class ResultNotFound(Refusal):
-    """No such task, or no result of it yet."""
+    """There is no such task, or it has no avatar: it is still open, or ended without one. Ask for the task's status
+    until it is finished."""
 
     status = 404
     code = "RESULT_NOT_FOUND"
@@ -71,9 +74,17 @@ def create(
     return NewTask(row["id"], row["request_uuid"])
 
 
+def whole(conn: Connection[DictRow], *, owner: Owner, request_uuid: str) -> DictRow:
+    """All of a task, for `resource.task_of`. Raises TaskNotFound."""
+    row = _find(conn, owner, request_uuid, documents.QUERY)
+    if row is None:
+        raise TaskNotFound(request_uuid, owner)
+    return row
+
+
 def status_of(conn: Connection[DictRow], *, owner: Owner, request_uuid: str) -> str:
     """Raises TaskNotFound."""
-    row = _find(conn, owner, request_uuid, "SELECT t.status FROM tasks t WHERE true")
+    row = _find(conn, owner, request_uuid, "SELECT t.status FROM mine t")
     if row is None:
         raise TaskNotFound(request_uuid, owner)
     return str(row["status"])
@@ -87,7 +98,7 @@ def result_of(conn: Connection[DictRow], *, owner: Owner, request_uuid: str) -> 
         request_uuid,
         """
         SELECT m.bucket, m.object_key, t.skin_color_hex
-        FROM tasks t JOIN media_objects m ON m.id = t.model_id
+        FROM mine t JOIN media_objects m ON m.id = t.model_id
         WHERE t.status = 'SUCCESS'
         """,
     )
@@ -110,24 +121,18 @@ def history_of(conn: Connection[DictRow], owner: Owner) -> list[DictRow]:
 
 
 def _find(conn: Connection[DictRow], owner: Owner, request_uuid: str, query: LiteralString) -> DictRow | None:
-    """One task by its UUID, if this owner may see it."""
+    """What `query` asks of `mine`, which is the task of that UUID if this owner may see it, else nothing."""
     try:
         key = uuid.UUID(request_uuid)
     except ValueError:
         return None
     return conn.execute(
-        f"{query} AND t.request_uuid = %(request_uuid)s AND {_visible_to(owner)}",
+        f"""
+        WITH mine AS (SELECT t.* FROM tasks t WHERE t.request_uuid = %(request_uuid)s AND {sees_tasks(owner)})
+        {query}
+        """,  # noqa: S608  # LiteralStrings alone
         {"request_uuid": key, "user_id": owner.user_id, "api_key_id": owner.api_key_id},
     ).fetchone()
-
-
-def _visible_to(owner: Owner) -> LiteralString:
-    """Users see all that is theirs, a key what it made itself, nobody in particular what belongs to nobody."""
-    if owner.api_key_id is not None:
-        return "t.api_key_id = %(api_key_id)s"
-    if owner.user_id is not None:
-        return "t.user_id = %(user_id)s"
-    return "t.user_id IS NULL AND t.api_key_id IS NULL"
 
 
 def _trace(given: str | None) -> str:
