@@ -15,6 +15,7 @@ from local.control import Client, NotRunning
 from local.parts import PARTS
 from local.state import State
 from local.verbs import json_option, operate, reported, template_option
+from local.verbs.tasks import task
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -332,3 +333,6 @@ def token(email: str, as_json: bool) -> None:
     """Print an access token of the user with this E-MAIL, for trying things out."""
     answer = operate("issue_token", {"email": email})
     click.echo(json.dumps(answer, indent=2) if as_json else answer["access_token"])
+
+
+main.add_command(task)

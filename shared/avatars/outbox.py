@@ -61,13 +61,17 @@ def waiting(conn: Connection[DictRow], *, limit: int) -> list[uuid.UUID]:
 
 
 def send(conn: Connection[DictRow], entry: uuid.UUID, *, to: Addresses, broker: Broker, objects: Objects) -> bool:
-    """Publish one announcement and mark it in this transaction; False if it is sent, or being sent, by another.
+    """Publish one announcement and mark it in this transaction; False if there is nothing to send, or not now.
 
     A crash between the broker's confirm and the commit publishes it again later, with the same message_id: agents
-    may get a task twice, and a task is never lost.
+    may get a task twice, and a task is never lost. What is of no use any more is dropped: its task has ended, or a
+    later attempt is announced as well.
     """
     row = _take(conn, entry)
     if row is None:
+        return False
+    if row["is_outdated"]:
+        conn.execute("DELETE FROM outbox WHERE id = %s", (entry,))
         return False
     broker.publish(
         queue=to.rabbitmq_tasks_queue,
@@ -87,13 +91,14 @@ def record_failure(conn: Connection[DictRow], entry: uuid.UUID, error: str) -> N
 
 
 def _take(conn: Connection[DictRow], entry: uuid.UUID) -> DictRow | None:
+    """The task is locked with its entry: whoever has it first may be deleting it, and then wants the entry too."""
     return conn.execute(
         """
         SELECT o.attempt, o.task_id, t.request_uuid, t.client_type, t.output_bucket, t.traceparent,
-               m.bucket, m.object_key
+               m.bucket, m.object_key, t.finished_at IS NOT NULL OR o.attempt < t.attempt AS is_outdated
         FROM outbox o JOIN tasks t ON t.id = o.task_id JOIN media_objects m ON m.id = t.photo_id
         WHERE o.id = %s AND o.published_at IS NULL
-        FOR UPDATE OF o SKIP LOCKED
+        FOR UPDATE OF o, t SKIP LOCKED
         """,
         (entry,),
     ).fetchone()

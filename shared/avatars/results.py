@@ -8,13 +8,14 @@ from typing import Protocol
 from psycopg import Connection
 from psycopg.rows import DictRow
 
-from avatars import glb, media, states
+from avatars import deletions, glb, media, states
 from avatars.contracts import DEFAULT_FAILURE, Rejected, Report, ResultFile, TaskProgress, TaskResult
 from avatars.states import LockedTask
 
 MODEL_TYPE = "model/gltf-binary"
 MAX_MODEL_BYTES = 64 * 1024 * 1024
 CLOCK_SLACK = timedelta(seconds=5)  # S3 tells times in whole seconds, by a clock of its own
+REFUSED_FILE_STAYS = timedelta(days=1)  # it may still be on its way, and somebody may want to know what was in it
 UUID_IN_NAME = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -45,19 +46,37 @@ class Objects(Protocol):
 
 
 def apply(conn: Connection[DictRow], report: Report, *, objects: Objects) -> None:
-    """Change the task as its agent says; nothing if it is finished. Raises Rejected for the dead-letter queue.
+    """Change the task as its agent says; nothing if it has ended or was deleted. Raises Rejected for the dead letters.
 
     The task's row is locked first, so of two handlers with the same message one waits and then finds nothing to do.
     """
     task = states.lock(conn, report.request_uuid)
     if task is None:
-        raise UnknownTask(f"there is no task {report.request_uuid}")
-    if task.is_finished:
-        return
-    if isinstance(report, TaskResult):
+        _discard(conn, report, _bucket_of_erased(conn, report.request_uuid), due_in=timedelta())
+    elif task.test_mode:
+        raise UnknownTask(f"the task {report.request_uuid} is in test mode, so no agent has it")
+    elif task.is_finished:
+        _discard(conn, report, task.output_bucket, due_in=timedelta())
+    elif isinstance(report, TaskResult):
         _finish(conn, task, report, objects)
     else:
         _progress(conn, task, report)
+
+
+def _bucket_of_erased(conn: Connection[DictRow], request_uuid: uuid.UUID) -> str:
+    row = conn.execute("SELECT output_bucket FROM erased_tasks WHERE request_uuid = %s", (request_uuid,)).fetchone()
+    if row is None:
+        raise UnknownTask(f"there is no task {request_uuid}")
+    return str(row["output_bucket"])
+
+
+def _discard(conn: Connection[DictRow], report: Report, output_bucket: str, *, due_in: timedelta) -> None:
+    """Have a model deleted that came too late or was refused. A success reported twice names a file in use."""
+    if not isinstance(report, TaskResult):
+        return
+    file = report.minio_metadata
+    if file.bucket == output_bucket and _is_own_name(report.request_uuid, file.file_name):
+        deletions.add(conn, bucket=file.bucket, object_key=file.file_name, due_in=due_in)
 
 
 def _progress(conn: Connection[DictRow], task: LockedTask, report: TaskProgress) -> None:
@@ -74,10 +93,10 @@ def _finish(conn: Connection[DictRow], task: LockedTask, result: TaskResult, obj
     try:
         data = _read(task, file, objects)
     except objects.NotFound:
-        states.fail(conn, task, status="FAILED", code="RESULT_MISSING", message="the announced model is not there")
+        _refuse(conn, task, result, code="RESULT_MISSING", message="the announced model is not there")
         return
     except (glb.NotGlb, objects.Unreadable) as error:
-        states.fail(conn, task, status="FAILED", code="RESULT_INVALID", message=str(error))
+        _refuse(conn, task, result, code="RESULT_INVALID", message=str(error))
         return
     try:
         model_id = media.claim(
@@ -96,21 +115,36 @@ def _finish(conn: Connection[DictRow], task: LockedTask, result: TaskResult, obj
     )
 
 
+def _refuse(conn: Connection[DictRow], task: LockedTask, result: TaskResult, *, code: str, message: str) -> None:
+    states.fail(conn, task, status="FAILED", code=code, message=message)
+    _discard(conn, result, task.output_bucket, due_in=REFUSED_FILE_STAYS)
+
+
 def _check_name(conn: Connection[DictRow], task: LockedTask, file: ResultFile) -> None:
     if file.bucket != task.output_bucket:
         raise ForeignResult("the bucket is not the task's output_bucket")
     others = {uuid.UUID(name) for name in UUID_IN_NAME.findall(file.file_name)} - {task.request_uuid}
-    if (
-        others
-        and conn.execute("SELECT FROM tasks WHERE request_uuid = ANY(%s)", (list(others),)).fetchone() is not None
-    ):
+    if others and _exists_any(conn, others):
         raise ForeignResult("the file is named after another task")
+
+
+def _exists_any(conn: Connection[DictRow], request_uuids: set[uuid.UUID]) -> bool:
+    """Whether one of these is a task, or was: the file of a deleted one is about to be deleted too."""
+    row = conn.execute(
+        """
+        SELECT FROM tasks WHERE request_uuid = ANY(%(uuids)s)
+        UNION ALL SELECT FROM erased_tasks WHERE request_uuid = ANY(%(uuids)s)
+        LIMIT 1
+        """,
+        {"uuids": list(request_uuids)},
+    ).fetchone()
+    return row is not None
 
 
 def _read(task: LockedTask, file: ResultFile, objects: Objects) -> bytes:
     """The model's bytes. Raises what `objects` raises, NotGlb or ForeignResult."""
     stored = objects.head(file.bucket, file.file_name)
-    if not _is_own_name(task, file.file_name) and stored.last_modified < task.announced_at - CLOCK_SLACK:
+    if not _is_own_name(task.request_uuid, file.file_name) and stored.last_modified < task.announced_at - CLOCK_SLACK:
         raise ForeignResult("the file is older than the task")
     if stored.size > MAX_MODEL_BYTES:
         raise glb.NotGlb(f"{stored.size} bytes are more than {MAX_MODEL_BYTES}")
@@ -119,5 +153,5 @@ def _read(task: LockedTask, file: ResultFile, objects: Objects) -> bytes:
     return data
 
 
-def _is_own_name(task: LockedTask, name: str) -> bool:
-    return name == f"{task.request_uuid}.glb" or name.startswith(f"{task.request_uuid}/")
+def _is_own_name(request_uuid: uuid.UUID, name: str) -> bool:
+    return name == f"{request_uuid}.glb" or name.startswith(f"{request_uuid}/")

@@ -23,6 +23,8 @@ class LockedTask:
     stage: str | None
     output_bucket: str
     announced_at: datetime
+    attempt: int
+    test_mode: bool
     is_finished: bool
 
 
@@ -30,7 +32,7 @@ def lock(conn: Connection[DictRow], request_uuid: uuid.UUID) -> LockedTask | Non
     """Take the row for this transaction. Until the first confirm is written down, its creation stands for it."""
     row = conn.execute(
         """
-        SELECT t.id, t.request_uuid, t.status, t.progress, t.stage, t.output_bucket,
+        SELECT t.id, t.request_uuid, t.status, t.progress, t.stage, t.output_bucket, t.attempt, t.test_mode,
                t.finished_at IS NOT NULL AS is_finished,
                coalesce((SELECT min(o.published_at) FROM outbox o WHERE o.task_id = t.id), t.created_at) AS announced_at
         FROM tasks t WHERE t.request_uuid = %s FOR UPDATE OF t

@@ -1,0 +1,40 @@
+"""Long work on a schedule: bounded batches of several kinds in turns, within the time a function has."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from facet import db, log
+
+Batch = Callable[[], bool]  # does a bounded part; whether there is more to do now
+
+
+BATCH = 500
+
+
+def batch(step: Callable[..., int], *, limit: int = BATCH, **given: object) -> Batch:
+    """A step that gets a connection and `limit` and says how many it did, each time in a transaction of its own."""
+
+    def do() -> bool:
+        with db.transaction() as conn:
+            return step(conn, limit=limit, **given) == limit
+
+    return do
+
+
+def take(batches: Mapping[str, Batch], *, seconds: float) -> None:
+    """A batch of each in turns, until nothing is left or no further one may begin.
+
+    One that fails is logged and left for the next time: it must not stand in the way of the others.
+    """
+    deadline = time.monotonic() + seconds
+    waiting = deque(batches)
+    while waiting and time.monotonic() < deadline:
+        name = waiting.popleft()
+        try:
+            has_more = batches[name]()
+        except Exception as error:
+            log.get().warning("left for the next time", extra={"step": name, "cause": repr(error)})
+            continue
+        if has_more:
+            waiting.append(name)

@@ -1,0 +1,82 @@
+"""What has had its time: expired rows, and finished tasks of which nothing is to be kept.
+
+Each function deletes at most `limit` rows, passes over those that somebody has locked, and says how many it deleted.
+"""
+
+from datetime import timedelta
+from typing import LiteralString
+
+from psycopg import Connection
+from psycopg.rows import DictRow
+
+SIGN_INS_KEPT = timedelta(days=1)  # after their end
+ERASED_TASKS_KEPT = timedelta(days=7)  # longer than any agent works, so that its late model is recognised
+ORPHANS_KEPT = timedelta(hours=1)
+
+EXPIRED = """
+    WITH expired AS MATERIALIZED (
+        SELECT ctid AS place FROM {table} WHERE {which} LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+    )
+    DELETE FROM {table} t USING expired WHERE t.ctid = expired.place
+"""
+
+
+def sign_ins(conn: Connection[DictRow], *, limit: int) -> int:
+    """Families of refresh tokens that expired or were revoked a day ago, and their tokens with them."""
+    return _delete(
+        conn,
+        "refresh_families",
+        "expires_at < now() - %(kept)s OR revoked_at < now() - %(kept)s",
+        kept=SIGN_INS_KEPT,
+        limit=limit,
+    )
+
+
+def rate_limits(conn: Connection[DictRow], *, limit: int) -> int:
+    return _delete(conn, "rate_limits", "ends_at < now()", limit=limit)
+
+
+def erased_tasks(conn: Connection[DictRow], *, limit: int) -> int:
+    return _delete(conn, "erased_tasks", "erased_at < now() - %(kept)s", kept=ERASED_TASKS_KEPT, limit=limit)
+
+
+def orphans(conn: Connection[DictRow], *, limit: int) -> int:
+    """Photos and models that no task has. Their objects go with them."""
+    unused = """
+        created_at < now() - %(kept)s
+        AND NOT EXISTS (SELECT FROM tasks WHERE photo_id = media_objects.id)
+        AND NOT EXISTS (SELECT FROM tasks WHERE model_id = media_objects.id)
+    """
+    return _delete(conn, "media_objects", unused, kept=ORPHANS_KEPT, limit=limit)
+
+
+def finished_tasks(conn: Connection[DictRow], *, days: int, limit: int) -> int:
+    """Tasks that ended so many days ago, with model and photo; a photo that another task has too stays for that."""
+    gone = conn.execute(
+        """
+        WITH old AS MATERIALIZED (
+            SELECT id FROM tasks WHERE finished_at < now() - make_interval(days => %(days)s)
+            ORDER BY finished_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+        ), gone AS (
+            DELETE FROM tasks t USING old WHERE t.id = old.id
+            RETURNING t.request_uuid, t.output_bucket, t.photo_id, t.model_id
+        ), noted AS (
+            INSERT INTO erased_tasks (request_uuid, output_bucket) SELECT request_uuid, output_bucket FROM gone
+            ON CONFLICT (request_uuid) DO NOTHING
+        )
+        SELECT photo_id, model_id FROM gone
+        """,
+        {"days": days, "limit": limit},
+    ).fetchall()
+    media = {row[name] for row in gone for name in ("photo_id", "model_id")} - {None}
+    conn.execute(
+        """
+        DELETE FROM media_objects m WHERE id = ANY(%s) AND NOT EXISTS (SELECT FROM tasks WHERE photo_id = m.id)
+        """,
+        (list(media),),
+    )
+    return len(gone)
+
+
+def _delete(conn: Connection[DictRow], table: LiteralString, which: LiteralString, **given: object) -> int:
+    return conn.execute(EXPIRED.format(table=table, which=which), given).rowcount
