@@ -119,3 +119,14 @@ def fail(
         """,
         {"id": task.id, "status": status, "code": code, "message": message},
     )
+
+
+def cancel(conn: Connection[DictRow], task: LockedTask) -> None:
+    """The owner wants it no more."""
+    conn.execute(
+        """
+        UPDATE tasks SET status = 'CANCELLED', finished_at = now(), revision = revision + 1
+        WHERE id = %(id)s AND status IN ('INITIAL', 'PENDING', 'IN_PROGRESS')
+        """,
+        {"id": task.id},
+    )
