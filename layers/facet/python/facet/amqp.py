@@ -37,7 +37,7 @@ _LOST = (StreamLostError, ConnectionClosed, ConnectionWrongStateError, ChannelWr
 
 
 class Unavailable(Problem):
-    """The broker cannot be reached, is overdue, or refused. What was published may have arrived nevertheless."""
+    """The message broker cannot be reached or does not answer. Repeat later; what was sent may have arrived."""
 
     status, code, title = 503, "BROKER_UNAVAILABLE", "The message broker is unavailable"
     headers: Mapping[str, str] = {"Retry-After": "5"}

@@ -55,6 +55,8 @@ class Authenticator(Protocol):
 
 
 class TokenExpired(Problem):
+    """The access token has expired. Exchange your refresh token for the next pair, or sign in again."""
+
     status, code, title = 401, "TOKEN_EXPIRED", "Token expired"
     headers: Mapping[str, str] = {
         "WWW-Authenticate": 'Bearer error="invalid_token", error_description="The token expired"'
@@ -62,21 +64,27 @@ class TokenExpired(Problem):
 
 
 class TokenInvalid(Problem):
+    """The access token is not one of ours, was changed, or its user is gone. Sign in again, do not refresh."""
+
     status, code, title = 403, "TOKEN_INVALID", "Invalid token"
 
 
 class ApiKeyRequired(Problem):
+    """The request has no `X-API-Key` header. Keys are made with `POST /api-keys` or by the operator."""
+
     status, code, title = 401, "API_KEY_REQUIRED", "An API key is required"
     headers: Mapping[str, str] = {"WWW-Authenticate": "ApiKey"}
 
 
 class ApiKeyInvalid(Problem):
+    """The key in `X-API-Key` is unknown, expired or revoked. Check that it was copied whole, or make another."""
+
     status, code, title = 401, "API_KEY_INVALID", "The API key is not valid"
     headers: Mapping[str, str] = {"WWW-Authenticate": "ApiKey"}
 
 
 class ScopeMissing(Problem):
-    """The API key is valid but was not given the scope that this request needs."""
+    """The API key is valid but was not given the scope that `detail` names. Use or make a key that has it."""
 
     status, code, title = 403, "SCOPE_MISSING", "The API key may not do this"
 

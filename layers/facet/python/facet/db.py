@@ -35,7 +35,7 @@ _turn = threading.RLock()  # a process serves one event at a time; where it does
 
 
 class Unavailable(Problem):
-    """The database cannot be reached or does not answer in time. Worth repeating; a commit may have happened."""
+    """The database cannot be reached or does not answer in time. Repeat after `Retry-After`; it may have been done."""
 
     status, code, title = 503, "DATABASE_UNAVAILABLE", "The database is unavailable"
     headers: Mapping[str, str] = {"Retry-After": "5"}

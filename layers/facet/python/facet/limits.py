@@ -16,7 +16,7 @@ Subject = Callable[[Request, Mapping[str, Any]], str]
 
 
 class RateLimited(Problem):
-    """Too many requests in the window that `RateLimit-Policy` states. `Retry-After` says when it ends."""
+    """Too many requests in the window that `RateLimit-Policy` states. Wait for `Retry-After` seconds, then go on."""
 
     status, code, title = 429, "RATE_LIMITED", "Too many requests"
     headers: Mapping[str, str] = {"Retry-After": "60"}

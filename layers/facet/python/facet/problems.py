@@ -14,7 +14,11 @@ _RETRYABLE = frozenset({408, 425, 429, 502, 503, 504})
 
 
 class Problem(Exception):
-    """A failure the client may see. Subclasses set status, code and title."""
+    """Something failed here that nobody foresaw. The log has the cause under the `request_id`; name it when you report.
+
+    The root of every failure a client may see. Subclasses set status, code and title; the first paragraph of their
+    docstrings is what the catalogue of problems tells the client's developer.
+    """
 
     status: int = 500
     code: str = "INTERNAL_ERROR"
@@ -65,27 +69,37 @@ class Problem(Exception):
 
 
 class NotFound(Problem):
+    """There is nothing at this path. Check it, the base path included, against the documentation."""
+
     status, code, title = 404, "NOT_FOUND", "Not Found"
 
 
 class MethodNotAllowed(Problem):
+    """The path exists, but not with this method. `Allow` names the methods it takes."""
+
     status, code, title = 405, "METHOD_NOT_ALLOWED", "Method Not Allowed"
 
 
 class MalformedBody(Problem):
+    """The body is no multipart form: a boundary is missing or wrong, or it was cut off. Let your library build it."""
+
     status, code, title = 400, "MALFORMED_BODY", "The body cannot be read"
 
 
 class BodyTooLarge(Problem):
+    """The body, or a part of it, is larger than the limit that `detail` names. Larger photos go by `POST /uploads`."""
+
     status, code, title = 413, "BODY_TOO_LARGE", "The body is too large"
 
 
 class UnsupportedMediaType(Problem):
+    """The body has a content type this operation does not read. Send JSON with `Content-Type: application/json`."""
+
     status, code, title = 415, "UNSUPPORTED_MEDIA_TYPE", "Unsupported media type"
 
 
 class Invalid(Problem):
-    """The request is well-formed but its values are not. `errors` says which and why."""
+    """A value of the request is missing or not valid, a missing token included. `errors` says which and why."""
 
     status, code, title = 422, "VALIDATION_FAILED", "The request is not valid"
 
