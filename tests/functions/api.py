@@ -98,6 +98,11 @@ def create(headers: Mapping[str, str], photo: bytes, *, integrations: bool = Fal
     return request("create_task", "POST", path, headers=headers, files=files)
 
 
+def begin_upload(headers: Mapping[str, str], body: Mapping[str, object], *, integrations: bool = False) -> Answer:
+    path = "/integrations/uploads" if integrations else "/uploads"
+    return request("create_upload", "POST", path, headers=headers, json=dict(body))
+
+
 def read(name: str, headers: Mapping[str, str], request_uuid: str, *, integrations: bool = False) -> Answer:
     """GET a task's `status` or `result`."""
     prefix = "/integrations" if integrations else ""
@@ -121,8 +126,13 @@ def consume(*bodies: bytes | Mapping[str, object]) -> None:
     invoke("consume_results", rmq_event(RESULTS_QUEUE, "/", messages, broker_arn="arn:aws:mq:test"))
 
 
+def on_schedule(name: str) -> None:
+    """What the clock does to `reap_tasks` or `purge_expired`."""
+    invoke(name, schedule_event(name, datetime.now(UTC)))
+
+
 def relay() -> None:
-    invoke("relay_outbox", schedule_event("relay_outbox", datetime.now(UTC)))
+    on_schedule("relay_outbox")
 
 
 def result_message(
