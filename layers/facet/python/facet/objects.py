@@ -42,7 +42,7 @@ class TooLarge(Unreadable):
 
 
 class Unavailable(Problem):
-    """The object storage cannot be reached or does not answer in time. Worth repeating."""
+    """The object storage cannot be reached or does not answer in time. Repeat after `Retry-After` seconds."""
 
     status, code, title = 503, "STORAGE_UNAVAILABLE", "The object storage is unavailable"
     headers: Mapping[str, str] = {"Retry-After": "5"}
@@ -125,16 +125,24 @@ def presign_get(
 
 
 def presign_put(
-    bucket: str, key: str, *, content_type: str, size: int, sha256: bytes | None, expires_in: int
+    bucket: str,
+    key: str,
+    *,
+    content_type: str,
+    size: int,
+    sha256: bytes | None,
+    expires_in: int,
+    signed_at: datetime | None = None,
 ) -> PresignedPut:
-    """A URL to PUT one object of exactly this length, type and, if given, digest, for clients, `expires_in` seconds."""
+    """A URL for clients to PUT one object of exactly this length, type and, if given, digest; lives as a GET does."""
     from facet.presigning import presign
 
     headers = {"content-length": str(size), "content-type": content_type}
     if sha256 is not None:
         headers["x-amz-checksum-sha256"] = base64.b64encode(sha256).decode()
     url = _url(settings().minio_public_url, bucket, key)
-    return PresignedPut(presign("PUT", url, expires_in=expires_in, headers=headers), headers)
+    signed = presign("PUT", url, expires_in=expires_in, headers=headers, signed_at=signed_at)
+    return PresignedPut(signed, headers)
 
 
 def ensure_bucket(bucket: str) -> None:
