@@ -3,15 +3,19 @@
 import re
 import secrets
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import LiteralString
+from datetime import datetime
+from typing import Any, LiteralString
 
 from psycopg import Connection
 from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
 
-from avatars import documents
+from avatars import documents, in_flight
 from avatars.owners import Owner, is_web_user, sees_tasks
 from avatars.refusals import Refusal, UserGone
+from avatars.sandbox import Outcome
 
 TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -45,33 +49,57 @@ class ResultNotFound(Refusal):
 class NewTask:
     id: int
     request_uuid: uuid.UUID
+    created_at: datetime
 
 
 def create(
-    conn: Connection[DictRow], *, owner: Owner, photo_id: int, output_bucket: str, traceparent: str | None
+    conn: Connection[DictRow],
+    *,
+    owner: Owner,
+    photo_id: int,
+    output_bucket: str,
+    traceparent: str | None,
+    request_uuid: uuid.UUID | None = None,
+    options: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    retry_of: uuid.UUID | None = None,
+    outcome: Outcome | None = None,
+    limit: int = 0,
 ) -> NewTask:
-    """Add a task in INITIAL. Raises UserGone when the owner has been erased or disabled meanwhile."""
+    """Add a task in INITIAL, in test mode when it has an outcome. `limit` is how many may be open at once, 0 any.
+
+    Raises UserGone when the owner has been erased or disabled meanwhile, and TooManyInFlight.
+    """
+    in_flight.reserve(conn, owner=owner, test_mode=outcome is not None, limit=limit)
     row = conn.execute(
         """
-        INSERT INTO tasks (user_id, api_key_id, client_type, photo_id, output_bucket, traceparent)
-        SELECT %(user_id)s::bigint, %(api_key_id)s::bigint, %(client_type)s,
-               %(photo_id)s, %(output_bucket)s, %(traceparent)s
+        INSERT INTO tasks (request_uuid, user_id, api_key_id, client_type, photo_id, output_bucket, traceparent,
+                           options, metadata, retry_of, test_mode, sandbox_outcome, sandbox_due_at)
+        SELECT %(request_uuid)s, %(user_id)s::bigint, %(api_key_id)s::bigint, %(client_type)s, %(photo_id)s,
+               %(output_bucket)s, %(traceparent)s, %(options)s, %(metadata)s, %(retry_of)s,
+               %(outcome)s::text IS NOT NULL, %(outcome)s::text, now() + %(due_in)s
         WHERE %(user_id)s::bigint IS NULL
-           OR EXISTS (SELECT FROM users WHERE id = %(user_id)s::bigint AND disabled_at IS NULL)
-        RETURNING id, request_uuid
+           OR EXISTS (SELECT FROM users WHERE id = %(user_id)s::bigint AND disabled_at IS NULL FOR KEY SHARE)
+        RETURNING id, request_uuid, created_at
         """,
         {
+            "request_uuid": request_uuid or uuid.uuid4(),
             "user_id": owner.user_id,
             "api_key_id": owner.api_key_id,
             "client_type": "WEB_SERVICE" if is_web_user(owner) else "EXTERNAL_INTEGRATION",
             "photo_id": photo_id,
             "output_bucket": output_bucket,
             "traceparent": _trace(traceparent),
+            "options": Jsonb(options or {}),
+            "metadata": Jsonb(metadata or {}),
+            "retry_of": retry_of,
+            "outcome": None if outcome is None else outcome.text,
+            "due_in": None if outcome is None else outcome.due_in,
         },
     ).fetchone()
     if row is None:
         raise UserGone
-    return NewTask(row["id"], row["request_uuid"])
+    return NewTask(row["id"], row["request_uuid"], row["created_at"])
 
 
 def whole(conn: Connection[DictRow], *, owner: Owner, request_uuid: str) -> DictRow:

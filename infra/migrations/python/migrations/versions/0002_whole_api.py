@@ -44,6 +44,7 @@ COMMENT ON COLUMN tasks.lost IS 'How often an agent began and fell silent.';
 COMMENT ON COLUMN tasks.sandbox_outcome IS 'How a task in test mode ends; no agent ever sees it.';
 COMMENT ON COLUMN tasks.sandbox_due_at IS 'When it ends so; null with an outcome that never comes.';
 CREATE INDEX tasks_sandbox_due ON tasks (sandbox_due_at) WHERE finished_at IS NULL AND sandbox_due_at IS NOT NULL;
+CREATE INDEX tasks_in_flight ON tasks (user_id, api_key_id) WHERE finished_at IS NULL;
 CREATE INDEX tasks_finished ON tasks (finished_at) WHERE finished_at IS NOT NULL;
 
 CREATE TABLE erased_tasks (
@@ -181,7 +182,7 @@ def downgrade() -> None:
     op.execute("""
         ALTER TABLE tasks DROP COLUMN options, DROP COLUMN metadata, DROP COLUMN retry_of, DROP COLUMN lost,
             DROP COLUMN test_mode, DROP COLUMN sandbox_outcome, DROP COLUMN sandbox_due_at;
-        DROP INDEX tasks_finished;
+        DROP INDEX tasks_in_flight, tasks_finished;
         ALTER TABLE api_keys DROP COLUMN test_mode, DROP COLUMN scopes;
         ALTER TABLE users DROP COLUMN test_mode, DROP COLUMN password_version
     """)
