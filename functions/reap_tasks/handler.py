@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from avatars import reaping
+from avatars import reaping, sandbox
 from facet import broker, turns
 from facet.function import Function
 from facet.settings import settings
@@ -19,6 +19,7 @@ def reap_tasks(now: datetime) -> None:
     silence = timedelta(minutes=at.agent_silence_minutes)
     steps = {
         "overdue": turns.batch(reaping.end_overdue, deadline=timedelta(hours=at.task_deadline_hours)),
+        "test mode": turns.batch(sandbox.settle_due),
         "ageing": turns.batch(reaping.renew),
         "lost for good": if_heard(turns.batch(reaping.end_lost, silence=silence)),
         "lost": if_heard(turns.batch(reaping.give_lost_again, silence=silence)),

@@ -110,6 +110,25 @@ def read(name: str, headers: Mapping[str, str], request_uuid: str, *, integratio
     return request(f"get_task_{name}", "GET", path, headers=headers)
 
 
+def of_task(
+    name: str,
+    method: str,
+    headers: Mapping[str, str],
+    request_uuid: str,
+    rest: str = "",
+    *,
+    integrations: bool = False,
+) -> Answer:
+    """Call the function `name` at a task's path, or at `rest` below it."""
+    prefix = "/integrations" if integrations else ""
+    return request(name, method, f"{prefix}/3d-model-generation/tasks/{request_uuid}{rest}", headers=headers)
+
+
+def task(headers: Mapping[str, str], request_uuid: str, *, integrations: bool = False) -> Any:
+    """The whole task."""
+    return of_task("get_task", "GET", headers, request_uuid, integrations=integrations).json()
+
+
 def status(headers: Mapping[str, str], request_uuid: str) -> str:
     return str(read("status", headers, request_uuid).json()["status"])
 
