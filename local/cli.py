@@ -16,6 +16,7 @@ from local.parts import PARTS
 from local.state import State
 from local.verbs import json_option, operate, reported, template_option
 from local.verbs.tasks import task
+from local.verbs.users import user
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -336,3 +337,4 @@ def token(email: str, as_json: bool) -> None:
 
 
 main.add_command(task)
+main.add_command(user)
