@@ -52,7 +52,7 @@ migrate: $(VENV)/run ## bring schema, buckets, queues and policies up to date
 bench: $(VENV)/test $(VENV)/agent ## measure: invocations, the API, the object store, the agent
 	@$(BIN)/python -m tests.bench
 
-openapi: $(VENV)/run ## write functions/api_docs/openapi.json from the declarations of all functions
+openapi: $(VENV)/run ## write openapi.json, problems.json and the README's codes from the functions
 	@$(BIN)/python infra/openapi.py
 
 contracts: $(VENV)/run ## write shared/contracts from the message models

@@ -1,13 +1,19 @@
-"""GET /openapi.json, GET /docs: the API described, for programs and, with Swagger UI, for people."""
+"""GET /openapi.json, /docs and /problems: the API and its failures described, for programs and for people."""
 
 import json
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
+from html import escape
 from importlib.util import find_spec
 from pathlib import Path
+from string import Template
+from typing import Annotated
+
+from pydantic import BaseModel, Field
 
 from facet.function import Function
-from facet.http import Request, Response, unchanged
+from facet.http import Request, Response, accepted, unchanged
 from facet.problems import NotFound
 from facet.settings import settings
 
@@ -27,13 +33,36 @@ POLICY = (
 app = Function("api_docs")
 
 
-@app.endpoint("GET", "/openapi.json", tags=["documentation"])
+class KnownProblem(BaseModel):
+    """What a failure's `code` means."""
+
+    code: str = Field(description="Stable; for programs.", examples=["TASK_NOT_FOUND"])
+    type: str = Field(
+        description="The `type` of its problem details: the path of this page.", examples=["/problems/task-not-found"]
+    )
+    title: str = Field(description="A short summary.", examples=["The task was not found"])
+    status: int = Field(description="The status of the answer.", examples=[404])
+    retryable: bool = Field(description="Whether the same request may succeed later.", examples=[False])
+    description: str = Field(
+        description="When it happens and what to do.", examples=["There is no such task of yours."]
+    )
+    operations: list[str] = Field(
+        description="The operations it occurs in; none: it may come from what stands before all of them.",
+        examples=[["get_task_status"]],
+    )
+
+
+class KnownProblems(BaseModel):
+    items: list[KnownProblem]
+
+
+@app.endpoint("GET", "/openapi.json", produces=["application/json"], sends=["ETag"], tags=["documentation"])
 def openapi(request: Request) -> Response:
     """This document"""
     return _cached(request, _document(settings().path_prefix), "application/json", ASK)
 
 
-@app.endpoint("GET", "/docs", tags=["documentation"])
+@app.endpoint("GET", "/docs", produces=["text/html"], sends=["ETag"], tags=["documentation"])
 def docs(request: Request) -> Response:
     """This document, to read and to try out"""
     page = _cached(request, (HERE / "docs.html").read_bytes(), "text/html; charset=utf-8", ASK)
@@ -41,12 +70,55 @@ def docs(request: Request) -> Response:
     return page
 
 
-@app.endpoint("GET", "/docs/{asset}", raises=[NotFound], tags=["documentation"])
-def docs_asset(request: Request, asset: str) -> Response:
+@app.endpoint(
+    "GET",
+    "/docs/{asset}",
+    produces=["text/javascript", "text/css", "image/png"],
+    sends=["ETag"],
+    raises=[NotFound],
+    tags=["documentation"],
+)
+def docs_asset(
+    request: Request, asset: Annotated[str, Field(description="The name of the file.", examples=["swagger-ui.css"])]
+) -> Response:
     """A file of the documentation page"""
     if asset not in ASSETS:
         raise NotFound()
     return _cached(request, _asset(asset), ASSETS[asset], DAY)
+
+
+@app.endpoint("GET", "/problems", returns=KnownProblems, produces=["text/html"], sends=["ETag"], tags=["documentation"])
+def problems(request: Request) -> Response:
+    """Every code that a failure may have"""
+    if _wants_page(request):
+        return _page(request, "Problems", _table(_problems().values()))
+    return _cached(request, (HERE / "problems.json").read_bytes(), "application/json", ASK, vary=True)
+
+
+@app.endpoint(
+    "GET",
+    "/problems/{code}",
+    returns=KnownProblem,
+    produces=["text/html"],
+    sends=["ETag"],
+    raises=[NotFound],
+    tags=["documentation"],
+)
+def problem(
+    request: Request,
+    code: Annotated[str, Field(description="As in `code` or as in `type`, in any case.", examples=["task-not-found"])],
+) -> Response:
+    """What a code means
+
+    The `type` of every problem leads here. It is a path at the root of the origin; where only the base path is
+    served, this is below the base path.
+    """
+    known = _problems().get(code.upper().replace("-", "_"))
+    if known is None:
+        raise NotFound("There is no such code. GET /problems lists all of them.")
+    if _wants_page(request):
+        return _page(request, known.title, _facts(known))
+    return _cached(request, known.model_dump_json().encode(), "application/json", ASK, vary=True)
 
 
 @lru_cache(maxsize=1)
@@ -70,9 +142,50 @@ def _swagger_ui() -> Path:
     return Path(spec.submodule_search_locations[0], "static")
 
 
-def _cached(request: Request, body: bytes, content_type: str, caching: str) -> Response:
+@lru_cache(maxsize=1)
+def _problems() -> dict[str, KnownProblem]:
+    listed = KnownProblems.model_validate_json((HERE / "problems.json").read_bytes())
+    return {known.code: known for known in listed.items}
+
+
+def _wants_page(request: Request) -> bool:
+    """Browsers name text/html; whoever takes anything, or nothing in particular, is a program."""
+    weights = accepted(request.headers.get("accept", ""))
+    return weights.get("text/html", 0.0) > weights.get("application/json", 0.0)
+
+
+def _page(request: Request, title: str, content: str) -> Response:
+    template = Template((HERE / "problem.html").read_text(encoding="utf-8"))
+    body = template.substitute(title=escape(title), content=content).encode()
+    page = _cached(request, body, "text/html; charset=utf-8", ASK, vary=True)
+    page.headers += [("content-security-policy", POLICY), ("referrer-policy", "no-referrer")]
+    return page
+
+
+def _facts(known: KnownProblem) -> str:
+    facts = {
+        "Code": known.code,
+        "Status": str(known.status),
+        "Repeat the same request?": "It may succeed later." if known.retryable else "It will fail again.",
+        "Meaning": known.description,
+        "Operations": ", ".join(known.operations) or "Any",
+    }
+    terms = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
+    return f'<dl>{terms}</dl><p><a href="../problems">All problems</a></p>'
+
+
+def _table(listed: Iterable[KnownProblem]) -> str:
+    rows = "".join(
+        f'<tr><td><a href="{escape(known.type.removeprefix("/"))}">{escape(known.code)}</a></td>'
+        f"<td>{known.status}</td><td>{escape(known.title)}</td></tr>"
+        for known in listed
+    )
+    return f"<table><tr><th>Code</th><th>Status</th><th>Title</th></tr>{rows}</table>"
+
+
+def _cached(request: Request, body: bytes, content_type: str, caching: str, *, vary: bool = False) -> Response:
     etag = f'"{sha256(body).hexdigest()[:32]}"'
-    headers = [("etag", etag), ("cache-control", caching)]
+    headers = [("etag", etag), ("cache-control", caching), *([("vary", "accept")] if vary else [])]
     if unchanged(request, etag):
         return Response(304, "", headers)
     text = body if content_type.startswith("image/") else body.decode()

@@ -26,6 +26,8 @@ class Ready(BaseModel):
 
 
 class NotReady(Problem):
+    """The database, the broker or the storage does not answer; `errors` names which. Tasks may be accepted still."""
+
     status, code, title = 503, "NOT_READY", "Not ready"
     headers: Mapping[str, str] = {"Retry-After": "5"}
 

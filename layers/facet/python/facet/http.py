@@ -115,6 +115,28 @@ def unchanged(request: Request, etag: str) -> bool:
     )
 
 
+def accepted(accept: str) -> dict[str, float]:
+    """The media types of an Accept header in lower case, each with its weight."""
+    return dict(_weight(part) for part in accept.lower().split(","))
+
+
+def _weight(part: str) -> tuple[str, float]:
+    media_type, *parameters = (piece.strip() for piece in part.split(";"))
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            return media_type, _quality(value.strip())
+    return media_type, 1.0
+
+
+def _quality(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        return 0.0
+    return value if 0.0 <= value <= 1.0 else 0.0
+
+
 def match(pattern: str, path: str) -> dict[str, str] | None:
     """The decoded parameters of a percent-encoded `path` when it fits a `pattern` such as `/tasks/{uuid}`."""
     expected, given = pattern.split("/"), path.split("/")

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from facet.http import Request, Response
+from facet.http import Request, Response, accepted
 
 Fault = dict[str, Any]  # {"type", "loc", "msg"} of one invalid value; never the value itself
 
@@ -129,23 +129,6 @@ def details(error: Any, *, detail: str, instance: str, request_id: str) -> dict[
 
 def accepts_problems(accept: str) -> bool:
     """Whether an Accept header names problem details and does not prefer plain JSON."""
-    weights = dict(_weight(part) for part in accept.lower().split(","))
+    weights = accepted(accept)
     problem = weights.get(_PROBLEM, 0.0)
     return problem > 0 and problem >= weights.get("application/json", 0.0)
-
-
-def _weight(part: str) -> tuple[str, float]:
-    media_type, *parameters = (piece.strip() for piece in part.split(";"))
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "q":
-            return media_type, _quality(value.strip())
-    return media_type, 1.0
-
-
-def _quality(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        return 0.0
-    return value if 0.0 <= value <= 1.0 else 0.0
