@@ -9,6 +9,8 @@ from typing import LiteralString
 from psycopg import Connection
 from psycopg.rows import DictRow
 
+from avatars import removal
+
 SIGN_INS_KEPT = timedelta(days=1)  # after their end
 ERASED_TASKS_KEPT = timedelta(days=7)  # longer than any agent works, so that its late model is recognised
 ORPHANS_KEPT = timedelta(hours=1)
@@ -52,30 +54,14 @@ def orphans(conn: Connection[DictRow], *, limit: int) -> int:
 
 def finished_tasks(conn: Connection[DictRow], *, days: int, limit: int) -> int:
     """Tasks that ended so many days ago, with model and photo; a photo that another task has too stays for that."""
-    gone = conn.execute(
+    old = conn.execute(
         """
-        WITH old AS MATERIALIZED (
-            SELECT id FROM tasks WHERE finished_at < now() - make_interval(days => %(days)s)
-            ORDER BY finished_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-        ), gone AS (
-            DELETE FROM tasks t USING old WHERE t.id = old.id
-            RETURNING t.request_uuid, t.output_bucket, t.photo_id, t.model_id
-        ), noted AS (
-            INSERT INTO erased_tasks (request_uuid, output_bucket) SELECT request_uuid, output_bucket FROM gone
-            ON CONFLICT (request_uuid) DO NOTHING
-        )
-        SELECT photo_id, model_id FROM gone
+        SELECT id FROM tasks WHERE finished_at < now() - make_interval(days => %s)
+        ORDER BY finished_at LIMIT %s FOR UPDATE SKIP LOCKED
         """,
-        {"days": days, "limit": limit},
+        (days, limit),
     ).fetchall()
-    media = {row[name] for row in gone for name in ("photo_id", "model_id")} - {None}
-    conn.execute(
-        """
-        DELETE FROM media_objects m WHERE id = ANY(%s) AND NOT EXISTS (SELECT FROM tasks WHERE photo_id = m.id)
-        """,
-        (list(media),),
-    )
-    return len(gone)
+    return removal.remove(conn, [row["id"] for row in old])
 
 
 def _delete(conn: Connection[DictRow], table: LiteralString, which: LiteralString, **given: object) -> int:

@@ -8,7 +8,7 @@ from typing import LiteralString
 from psycopg import Connection
 from psycopg.rows import DictRow
 
-from avatars import media, states
+from avatars import media, removal, states
 from avatars.refusals import Refusal
 from avatars.states import LockedTask
 
@@ -29,11 +29,15 @@ GIVE_AGAIN = """
 END = """
     WITH chosen AS (
         SELECT id FROM tasks WHERE {which} ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+    ), ended AS (
+        UPDATE tasks t SET
+            status = 'FAILED', failure_code = %(code)s, failure_message = %(message)s,
+            lost = lost + %(lost)s, finished_at = now(), revision = revision + 1
+        FROM chosen WHERE t.id = chosen.id RETURNING t.request_uuid, t.output_bucket
     )
-    UPDATE tasks t SET
-        status = 'FAILED', failure_code = %(code)s, failure_message = %(message)s,
-        lost = lost + %(lost)s, finished_at = now(), revision = revision + 1
-    FROM chosen WHERE t.id = chosen.id
+    INSERT INTO object_deletions (bucket, object_key, due_at)
+    SELECT output_bucket, request_uuid || '.glb', now() + %(late)s FROM ended
+    ON CONFLICT (bucket, object_key) DO UPDATE SET due_at = least(object_deletions.due_at, excluded.due_at)
 """
 OPEN = "status IN ('INITIAL', 'PENDING', 'IN_PROGRESS')"
 SILENT = "status = 'IN_PROGRESS' AND last_message_at < now() - %(age)s AND NOT test_mode"
@@ -134,4 +138,5 @@ def _give_again(conn: Connection[DictRow], which: LiteralString, **given: object
 
 
 def _end(conn: Connection[DictRow], which: LiteralString, **given: object) -> int:
-    return conn.execute(END.format(which=which), given).rowcount
+    """Their agents may be alive after all and still write a model."""
+    return conn.execute(END.format(which=which), {**given, "late": removal.LATE}).rowcount

@@ -224,8 +224,9 @@ def test_a_late_result_of_a_purged_task_is_removed_too(
     empty: tuple[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    request_uuid = finished(person, photo, model, sql, days=2)
+    request_uuid = finished(person, photo, model, sql, days=1)
     keep_for(1, monkeypatch)
+    purge()
     purge()
     api.finish(request_uuid, model)
     purge()
