@@ -1,7 +1,10 @@
 """Idempotency keys: a create that is sent again makes nothing twice and gets the first answer again."""
 
+import hashlib
+import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, ClassVar
@@ -12,6 +15,8 @@ from pydantic import BaseModel, Field
 
 from avatars.owners import Owner
 from avatars.refusals import Refusal
+
+Transaction = Callable[[], AbstractContextManager[Connection[DictRow]]]
 
 LOCK = timedelta(seconds=60)
 KEPT = timedelta(hours=24)
@@ -60,6 +65,15 @@ class Ticket:
     locked_until: datetime | None = None
 
 
+def fingerprint(request: Mapping[str, object]) -> bytes:
+    """SHA-256 of what was asked for, however it was spelt. Bytes count by their own hash."""
+
+    def digest(value: object) -> str:
+        return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else str(value)
+
+    return hashlib.sha256(json.dumps(request, sort_keys=True, default=digest).encode()).digest()
+
+
 def begin(conn: Connection[DictRow], *, owner: Owner, operation: str, key: str | None, fingerprint: bytes) -> Ticket:
     """Lock a key, or find what it made. `fingerprint` is a SHA-256 of the request. Raises KeyReused or InFlight."""
     if key is None:
@@ -101,6 +115,18 @@ def abandon(conn: Connection[DictRow], ticket: Ticket) -> None:
         "DELETE FROM idempotency_keys WHERE id = %s AND made IS NULL AND locked_until = %s",
         (ticket.id, ticket.locked_until),
     )
+
+
+@contextmanager
+def given_up_on_failure(transaction: Transaction, ticket: Ticket) -> Iterator[None]:
+    """Whatever fails in this block, the client need not wait for the lock to run out."""
+    try:
+        yield
+    except BaseException:
+        if ticket.id is not None:
+            with transaction() as conn:
+                abandon(conn, ticket)
+        raise
 
 
 def purge(conn: Connection[DictRow], *, limit: int) -> int:
