@@ -6,8 +6,9 @@ import uuid
 import warnings
 import zlib
 
-from PIL import ExifTags, Image, ImageCms
+from PIL import Image
 
+from avatars import exif, heap, jpeg, pixels, png, webp
 from avatars.owners import Owner
 from avatars.refusals import Refusal
 
@@ -15,9 +16,10 @@ MAX_BYTES = 10 * 1024 * 1024
 MAX_PIXELS = 40_000_000
 MAX_SIDE = 8192
 MIN_SIDE = 64
-MAX_PROFILE_BYTES = 2_000_000
-FORMATS = ("JPEG", "PNG", "WEBP")
-STILL_FORMATS = (*FORMATS, "MPO")  # what a phone calls a JPEG with a depth map behind it
+MAX_KEPT_SIDE = 4096
+MAX_KEPT_PIXELS = 12_600_000
+MAX_MEMORY = 186_000_000  # of one photo on its way; a warm function takes 100 MB, and all together less than 300
+COPIES = 6  # of the upload: the event and what is taken out of it, layer by layer
 CONTENT_TYPE = "image/jpeg"
 QUALITY = 92
 UPRIGHT = {
@@ -29,7 +31,7 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# What Pillow is known to raise on bytes that are no image, or a broken one.
+# What is known to be raised on bytes that are no image, or a broken one.
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, struct.error, zlib.error)
 
 
@@ -66,17 +68,18 @@ def accept(upload: bytes) -> bytes:
     """
     if len(upload) > MAX_BYTES:
         raise BodyTooLarge
+    heap.give_back_large_blocks()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            pixels = _decode(upload)
+            picture = _decode(upload)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise ImageTooLarge from error
         except UNREADABLE as error:
             raise NotAnImage from error
     encoded = io.BytesIO()
-    pixels.save(encoded, "JPEG", quality=QUALITY)
+    picture.save(encoded, "JPEG", quality=QUALITY)
     return encoded.getvalue()
 
 
@@ -92,18 +95,20 @@ def object_key(owner: Owner) -> str:
 
 
 def _decode(upload: bytes) -> Image.Image:
-    with Image.open(io.BytesIO(upload), formats=FORMATS) as image:
+    kind = next((kind for kind in (jpeg, png, webp) if upload.startswith(kind.MAGIC)), None)
+    if kind is None:
+        raise NotAnImage
+    picture = _read(upload, kind.bare(upload), kind.FORMAT)
+    orientation = exif.orientation(kind.exif(upload))
+    return picture.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else picture
+
+
+def _read(upload: bytes, bare: bytes, form: str) -> Image.Image:
+    with Image.open(io.BytesIO(bare), formats=[form]) as image:
         _check_size(image.width, image.height)
-        if image.format not in STILL_FORMATS or (image.format != "MPO" and getattr(image, "is_animated", False)):
+        if getattr(image, "is_animated", False):
             raise NotAnImage
-        image.load()
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
-        profile = image.info.get("icc_profile")
-        pixels = _to_srgb(_flatten(image), profile)
-    if orientation in UPRIGHT:
-        pixels = pixels.transpose(UPRIGHT[orientation])
-    pixels.info = {}  # Pillow would write comments and resolution into the JPEG again
-    return pixels
+        return pixels.in_srgb(image, upload, _scale(image, upload))
 
 
 def _check_size(width: int, height: int) -> None:
@@ -113,26 +118,14 @@ def _check_size(width: int, height: int) -> None:
         raise ImageTooSmall
 
 
-def _flatten(image: Image.Image) -> Image.Image:
-    """To L, CMYK or RGB: 16 bits scaled to 8, transparency laid on white."""
-    if image.mode.startswith("I"):
-        return image.point(lambda value: value * (1 / 256)).convert("L")
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        on_white = Image.new("RGB", image.size, "white")
-        on_white.paste(rgba, mask=rgba.getchannel("A"))
-        return on_white
-    return image if image.mode in ("L", "CMYK", "RGB") else image.convert("RGB")
-
-
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """By the embedded profile where it has a usable one; most photos have none and are sRGB already."""
-    if profile and len(profile) <= MAX_PROFILE_BYTES:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-        except (ImageCms.PyCMSError, *UNREADABLE):
-            converted = None  # a damaged profile, or one for other channels
-        if converted is not None:
-            return converted
-    return image.convert("RGB")
+def _scale(image: Image.Image, upload: bytes) -> int:
+    """What the sides are divided by: the least that makes the picture small enough to be kept, and to be read."""
+    width, height = image.size
+    room = MAX_MEMORY - COPIES * len(upload)
+    for scale in pixels.SCALES:
+        small = max(width, height) <= scale * MAX_KEPT_SIDE and width * height <= scale**2 * MAX_KEPT_PIXELS
+        if small and pixels.reading_takes(image, upload, scale) <= room:
+            return scale
+    raise ImageTooLarge(
+        f"A {image.format} like this one takes too much memory to be read: send a baseline JPEG, or fewer pixels"
+    )
