@@ -19,9 +19,10 @@ def operation_ids(endpoints: Iterable[Endpoint]) -> dict[int, str]:
 def _names(endpoints: Sequence[Endpoint]) -> list[str]:
     """Further endpoints get what is different in their paths, or their method, behind the function's name."""
     names: list[str] = []
+    known = {part.strip("{}") for part in endpoints[0].path.split("/")}
     for number, endpoint in enumerate(endpoints, start=1):
-        literal = [part for part in endpoint.path.split("/") if part and not part.startswith("{")]
-        own = [part for part in literal if part not in endpoints[0].path.split("/")]
+        parts = sorted((part for part in endpoint.path.split("/") if part), key=lambda part: part.startswith("{"))
+        own = [part.strip("{}") for part in parts if part.strip("{}") not in known]
         suffixes = ["", *(f"_{_identifier(part)}" for part in own), f"_{endpoint.method.lower()}", f"_{number}"]
         names.append(next(name for s in suffixes if (name := endpoint.function + s) not in names))
     return names
