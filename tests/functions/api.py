@@ -92,10 +92,28 @@ def new_key(**event: object) -> dict[str, str]:
     return {"x-api-key": str(invoke("create_api_key", {"name": "kiosk", **event})["key"])}
 
 
-def create(headers: Mapping[str, str], photo: bytes, *, integrations: bool = False) -> Answer:
+def create(
+    headers: Mapping[str, str],
+    photo: bytes,
+    *,
+    integrations: bool = False,
+    metadata: Mapping[str, object] | str | None = None,
+) -> Answer:
+    """A photo and, as another field of the form, metadata: text is sent as it is."""
     path = "/integrations/3d-model-generation/tasks" if integrations else "/3d-model-generation/tasks"
     files = {"task_source_file": ("me.jpg", photo, "image/jpeg")}
-    return request("create_task", "POST", path, headers=headers, files=files)
+    text = metadata if isinstance(metadata, str) else json.dumps(metadata)
+    data = {} if metadata is None else {"metadata": text}
+    return request("create_task", "POST", path, headers=headers, files=files, data=data)
+
+
+def create_of_upload(headers: Mapping[str, str], body: Mapping[str, object], *, integrations: bool = False) -> Answer:
+    path = "/integrations/3d-model-generation/tasks" if integrations else "/3d-model-generation/tasks"
+    return request("create_task", "POST", path, headers=headers, json=dict(body))
+
+
+def retry(headers: Mapping[str, str], request_uuid: str, *, integrations: bool = False) -> Answer:
+    return of_task("retry_task", "POST", headers, request_uuid, "/retry", integrations=integrations)
 
 
 def begin_upload(headers: Mapping[str, str], body: Mapping[str, object], *, integrations: bool = False) -> Answer:
