@@ -15,6 +15,7 @@ from local.control import Client, NotRunning
 from local.parts import PARTS
 from local.state import State
 from local.verbs import json_option, operate, reported, template_option
+from local.verbs.legacy import import_legacy
 from local.verbs.tasks import task
 from local.verbs.users import user
 
@@ -336,5 +337,6 @@ def token(email: str, as_json: bool) -> None:
     click.echo(json.dumps(answer, indent=2) if as_json else answer["access_token"])
 
 
+main.add_command(import_legacy)
 main.add_command(task)
 main.add_command(user)
