@@ -42,7 +42,10 @@ def _state(one: dict[str, Any]) -> str:
 @click.argument("email")
 @reported
 def disable(email: str) -> None:
-    """Shut the account with this E-MAIL: nobody signs in, every session ends, its API keys are refused."""
+    """Shut the account with this E-MAIL.
+
+    Nobody signs in to it, its sessions end and its API keys are refused.
+    """
     account = operate("disable_user", {"email": email, "disabled": True})
     click.echo(f"{account['email']} is disabled. `facet user enable` opens the account again.")
 
@@ -51,7 +54,10 @@ def disable(email: str) -> None:
 @click.argument("email")
 @reported
 def enable(email: str) -> None:
-    """Open the disabled account with this E-MAIL again; sessions have to be begun anew."""
+    """Open a disabled account again.
+
+    The sessions that ended with it stay ended.
+    """
     account = operate("disable_user", {"email": email, "disabled": False})
     click.echo(f"{account['email']} is enabled.")
 
@@ -61,7 +67,10 @@ def enable(email: str) -> None:
 @click.option("--stdin", "from_stdin", is_flag=True, help="Read it from standard input, as one line.")
 @reported
 def set_password(email: str, from_stdin: bool) -> None:
-    """Give the account with this E-MAIL another password, asked for twice; every session ends."""
+    """Give an account another password.
+
+    It is asked for twice and never shown. Every session of the account ends.
+    """
     if from_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
     else:
@@ -75,6 +84,9 @@ def set_password(email: str, from_stdin: bool) -> None:
 @click.argument("mode", type=click.Choice(["on", "off"]))
 @reported
 def test_mode(email: str, mode: str) -> None:
-    """Whether what the user with this E-MAIL makes from now on is only simulated."""
+    """Only simulate what a user makes from now on.
+
+    Tasks in test mode reach no agent.
+    """
     account = operate("set_test_mode", {"email": email, "on": mode == "on"})
     click.echo(f"{account['email']}: test mode is {'on' if account['test_mode'] else 'off'}.")

@@ -1,7 +1,9 @@
 """Passwords: hashed whole, verified in the same time whatever is wrong."""
 
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import bcrypt
 import pytest
@@ -79,3 +81,88 @@ def test_every_refusal_costs_the_same(legacy_rounds: int | None) -> None:
     verify("wrong", legacy("correct horse"), LEGACY_ROUNDS)  # loads what is loaded once
     costs = [cpu_seconds(lambda known=known: verify("wrong", known, legacy_rounds)) for known in stored]  # type: ignore[misc]  # mypy cannot infer a lambda with a default
     assert max(costs) < 1.4 * min(costs)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "$argon2id$v=19$m=4194304,t=2,p=1$YWJjZGVmZ2g$YWJjZGVmZ2hpamtsbW5vcA",
+        "$argon2id$v=19$m=19456,t=1000,p=1$YWJjZGVmZ2g$YWJjZGVmZ2hpamtsbW5vcA",
+        "$argon2id$v=19$m=19456,t=2,p=200$YWJjZGVmZ2g$YWJjZGVmZ2hpamtsbW5vcA",
+        "$2b$20$abcdefghijklmnopqrstuuLbPbHBnZuKCrPjvgF8Y6T9sQkZTDN3m",
+    ],
+)
+def test_a_stored_hash_cannot_make_its_verification_dear(stored: str) -> None:
+    begun = time.process_time()
+    with pytest.raises(passwords.TooExpensive):
+        verify("correct horse", stored)
+    assert time.process_time() - begun < 1
+
+
+def test_a_dear_hash_elsewhere_does_not_make_every_refusal_dear() -> None:
+    begun = time.process_time()
+    verify("wrong", None, legacy_rounds=31)  # would take a day
+    assert time.process_time() - begun < 10
+
+
+class Hasher:
+    """Counts how many hash at once, and holds them until let go."""
+
+    def __init__(self) -> None:
+        self.inside = self.most = 0
+        self.lock, self.go = threading.Lock(), threading.Event()
+        self.full = threading.Event()
+
+    def __call__(self, password: str) -> str:
+        with self.lock:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+            if self.inside == passwords.AT_ONCE:
+                self.full.set()
+        assert self.go.wait(30)
+        with self.lock:
+            self.inside -= 1
+        return "hash"
+
+
+@pytest.fixture
+def hasher(monkeypatch: pytest.MonkeyPatch) -> Hasher:
+    hasher = Hasher()
+    monkeypatch.setattr(passwords, "_hash", hasher)
+    return hasher
+
+
+def test_a_process_hashes_few_passwords_at_once_and_the_others_wait(hasher: Hasher) -> None:
+    with ThreadPoolExecutor(12) as pool:
+        hashing = [pool.submit(passwords.hash_of, "correct horse") for _ in range(6)]
+        verifying = [pool.submit(verify, "correct horse", None) for _ in range(6)]
+        assert hasher.full.wait(30)
+        hasher.go.set()
+        assert {one.result(30) for one in hashing} == {"hash"}
+        assert not any(one.result(30).matches for one in verifying)
+    assert hasher.most == passwords.AT_ONCE
+
+
+def test_who_waits_too_long_for_a_place_is_sent_away(hasher: Hasher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "WAIT_SECONDS", 0.05)
+    with ThreadPoolExecutor(passwords.AT_ONCE) as pool:
+        hashing = [pool.submit(passwords.hash_of, "correct horse") for _ in range(passwords.AT_ONCE)]
+        assert hasher.full.wait(30)
+        with pytest.raises(passwords.Busy):
+            passwords.hash_of("correct horse")
+        with pytest.raises(passwords.Busy):
+            verify("correct horse", passwords.CONTEXT.hash("correct horse"))
+        hasher.go.set()
+        assert [one.result(30) for one in hashing] == ["hash"] * passwords.AT_ONCE
+
+
+def test_a_place_is_given_back_whatever_happens_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(password: str) -> str:
+        raise MemoryError
+
+    monkeypatch.setattr(passwords, "_hash", fail)
+    for _ in range(passwords.AT_ONCE + 1):
+        with pytest.raises(MemoryError):
+            passwords.hash_of("correct horse")
+    monkeypatch.undo()
+    assert passwords.hash_of("correct horse").startswith("$argon2id$")
