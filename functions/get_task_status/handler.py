@@ -4,9 +4,10 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from avatars import api_keys, tasks
+from avatars import api_keys, resource, tasks
 from facet import auth, db
 from facet.function import Function
+from facet.http import Answer
 
 app = Function("get_task_status")
 
@@ -24,11 +25,13 @@ class TaskStatus(BaseModel):
     caller=auth.USER,
     integrations=api_keys.verify,
     raises=(tasks.TaskNotFound,),
+    sends=("Retry-After",),
     kept=True,
     tags=("tasks",),
 )
-def get_task_status(caller: auth.Caller, uuid: str) -> TaskStatus:
+def get_task_status(caller: auth.Caller, uuid: str) -> Answer:
     """How far a task is"""
     with db.transaction() as conn:
-        status = tasks.status_of(conn, owner=caller, request_uuid=uuid)
-    return TaskStatus.model_validate({"status": "FAILED" if status == "CANCELLED" else status})
+        row = tasks.state_of(conn, owner=caller, request_uuid=uuid)
+    status = "FAILED" if row["status"] == "CANCELLED" else row["status"]
+    return Answer({"status": status}, resource.retry_after(row))

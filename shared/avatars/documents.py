@@ -2,6 +2,11 @@
 
 from typing import LiteralString
 
+# A simulated task goes on when somebody looks; no other task ever needs that.
+NEEDS_SETTLING: LiteralString = (
+    "t.test_mode AND t.finished_at IS NULL AND t.sandbox_due_at IS NOT NULL AS needs_settling"
+)
+
 # Of `mine`, the tasks in question. Places in the queue are counted between one waiting task of `mine` and the next,
 # so that nothing is counted twice: a page costs what its last one costs. No agent ever takes a task in test mode.
 QUERY: LiteralString = """
@@ -16,6 +21,7 @@ QUERY: LiteralString = """
         ) w
     )
     SELECT t.id, t.request_uuid, t.status, t.progress, t.stage, t.revision, t.attempt, t.test_mode,
+           t.needs_settling,
            t.created_at, t.started_at, t.finished_at, t.failure_code, t.failure_message,
            t.skin_color_hex, t.vertices, t.triangles, t.options, t.metadata, t.retry_of, t.photo_id, t.output_bucket,
            CASE WHEN t.test_mode AND t.status IN ('INITIAL', 'PENDING') THEN 1 ELSE queue.position END

@@ -3,19 +3,37 @@
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 from urllib.parse import quote, unquote
 
 from psycopg.rows import DictRow
 from pydantic import BaseModel, Field
 
 from avatars import media
+from avatars.refusals import Refusal
 
 COLLECTION = "/3d-model-generation/tasks"
-RETRY_AFTER = ("retry-after", "2")  # seconds; what an open task's reader is asked to wait
+RETRY_AFTER = "2"  # seconds
 
 FileName = Literal["photo.jpg", "model.glb"]
+KINDS: dict[FileName, str] = {"photo.jpg": "photo", "model.glb": "model"}
 Status = Literal["INITIAL", "PENDING", "IN_PROGRESS", "SUCCESS", "INVALID_INPUT", "FAILED", "CANCELLED"]
+
+
+class FileNotFound(Refusal):
+    """The task has no such file: its files are `photo.jpg` and, once it is SUCCESS, `model.glb`."""
+
+    status = 404
+    code = "FILE_NOT_FOUND"
+    title = "The task has no such file"
+
+
+class Address(NamedTuple):
+    """Where an object lies, and the name under which a browser saves it, if it shall."""
+
+    bucket: str
+    object_key: str
+    filename: str | None
 
 
 class Presigner(Protocol):
@@ -112,36 +130,39 @@ def etag_of(row: DictRow, now: datetime) -> str:
     return f'W/"{row["revision"]}-{row["queue_position"] or 0}-{slot // media.SIGNING_SLOT}"'
 
 
-def filename_of(request_uuid: uuid.UUID) -> str:
-    """The name under which a browser saves a model."""
-    return f"avatar-{request_uuid}.glb"
+def retry_after(row: DictRow) -> list[tuple[str, str]]:
+    """The header that tells when to ask again; none once there is nothing to wait for."""
+    return [("retry-after", RETRY_AFTER)] if row["finished_at"] is None else []
+
+
+def address_of(row: DictRow, name: str) -> Address:
+    """Where a file of a task lies. Raises FileNotFound."""
+    kind = next((kind for known, kind in KINDS.items() if known == name), None)
+    if kind is None or row[f"{kind}_key"] is None:
+        raise FileNotFound(f"The task with request uuid {row['request_uuid']} has no file {name}")
+    filename = f"avatar-{row['request_uuid']}.glb" if kind == "model" else None
+    return Address(row[f"{kind}_bucket"], row[f"{kind}_key"], filename)
 
 
 def _files(row: DictRow, base: str, objects: Presigner, now: datetime) -> Iterator[TaskFile]:
     signed_at = media.signing_time(row["created_at"], now)
     folder = f"{base}{COLLECTION}/{row['request_uuid']}/files"
 
-    def file(name: FileName, kind: str, filename: str | None = None) -> TaskFile:
-        url = objects.presign_get(
-            row[f"{kind}_bucket"],
-            row[f"{kind}_key"],
-            expires_in=media.CLIENT_URL_SECONDS,
-            filename=filename,
-            signed_at=signed_at,
-        )
-        return TaskFile(
+    for name, kind in KINDS.items():
+        if row[f"{kind}_key"] is None:
+            continue
+        bucket, key, filename = address_of(row, name)
+        yield TaskFile(
             name=name,
             content_type=row[f"{kind}_type"],
-            url=url,
+            url=objects.presign_get(
+                bucket, key, expires_in=media.CLIENT_URL_SECONDS, filename=filename, signed_at=signed_at
+            ),
             link=f"{folder}/{name}",
             bytes=row[f"{kind}_size"],
             sha256=row[f"{kind}_sha256"].hex(),
             expires_at=_whole_second(signed_at) + timedelta(seconds=media.CLIENT_URL_SECONDS),
         )
-
-    yield file("photo.jpg", "photo")
-    if row["model_key"] is not None:
-        yield file("model.glb", "model", filename_of(row["request_uuid"]))
 
 
 def _whole_second(moment: datetime) -> datetime:

@@ -94,13 +94,14 @@ def start(conn: Connection[DictRow], request_uuid: uuid.UUID, outcome: Outcome) 
 def settle(conn: Connection[DictRow], task_id: int) -> None:
     """Bring a task in test mode to where it must be by now: to its progress, or when due to its end.
 
-    Nothing happens to any other task, nor the second time.
+    Nothing happens to any other task, nor the second time. The time is that of the statement: whoever waits for the
+    task has begun the transaction long before.
     """
     row = conn.execute(
         """
-        SELECT request_uuid, sandbox_due_at <= now() AS is_due,
-               floor(99 * extract(epoch FROM now() - created_at) / extract(epoch FROM sandbox_due_at - created_at))::int
-                   AS progress
+        SELECT request_uuid, sandbox_due_at <= clock_timestamp() AS is_due,
+               floor(99 * extract(epoch FROM clock_timestamp() - created_at)
+                   / extract(epoch FROM sandbox_due_at - created_at))::int AS progress
         FROM tasks WHERE id = %s AND test_mode AND finished_at IS NULL AND sandbox_due_at IS NOT NULL FOR UPDATE
         """,
         (task_id,),

@@ -29,9 +29,9 @@ def test_a_stranger_finds_nothing(photo: bytes, model: bytes) -> None:
     assert profile.json()["image_url"] == ""
 
 
-def test_each_key_sees_what_it_made_and_nothing_else(photo: bytes, model: bytes) -> None:
+def test_a_key_without_a_user_sees_what_it_made_and_nothing_else(photo: bytes, model: bytes) -> None:
     person = api.person()
-    keys = [api.new_key(), api.new_key(), api.new_key(user_email=person.email), api.new_key(user_email=person.email)]
+    keys = [api.new_key(), api.new_key(), api.new_key(user_email=person.email)]
     made = [api.create(key, photo, integrations=True).json()["request_uuid"] for key in keys]
     made.append(api.create(person.headers, photo).json()["request_uuid"])
     for request_uuid in made:
@@ -43,6 +43,17 @@ def test_each_key_sees_what_it_made_and_nothing_else(photo: bytes, model: bytes)
                 assert api.read("result", key, request_uuid, integrations=True).status == 200
             else:
                 assert_unknown(key, request_uuid, integrations=True)
+
+
+def test_the_keys_of_a_user_see_what_any_of_them_made_and_not_what_the_user_made(photo: bytes, model: bytes) -> None:
+    person, other = api.person(), api.person("eve@example.org")
+    old, new = api.new_key(user_email=person.email), api.new_key(user_email=person.email)
+    made = api.create(old, photo, integrations=True).json()["request_uuid"]
+    api.finish(made, model)
+    assert api.read("status", new, made, integrations=True).json() == {"status": "SUCCESS"}
+    assert api.read("result", new, made, integrations=True).status == 200
+    assert_unknown(new, api.create(person.headers, photo).json()["request_uuid"], integrations=True)
+    assert_unknown(api.new_key(user_email=other.email), made, integrations=True)
 
 
 def test_a_user_sees_what_their_keys_made(photo: bytes) -> None:
