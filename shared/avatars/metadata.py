@@ -47,6 +47,8 @@ def _parsed(given: object) -> object:
         return given
     try:
         return json.loads(given, object_pairs_hook=_object, parse_constant=_constant)
+    except PydanticCustomError:  # a ValueError too, but ours
+        raise
     except (ValueError, RecursionError):
         _refuse("Metadata is not valid JSON")
 

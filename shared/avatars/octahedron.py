@@ -8,12 +8,14 @@ from typing import Any
 
 from avatars.glb import CHUNK, HEADER
 
-SHA256 = "7ee430f6c78bac4d0df60d49d9296d04c607157c17e57c56276aed62ff692c5e"
+SHA256 = "de5dcf75358b981c23308d62f49759b4fcc0cf21d7087d63b73050c2500e67ce"
 SKIN_COLOR_HEX = "#c68642"
 SKIN_COLOR_LINEAR = [0.5647, 0.2384, 0.0545, 1.0]
 VERTICES, TRIANGLES = 24, 8
 CONTENT_TYPE = "model/gltf-binary"
 RADIUS = 0.1  # metres, about a head
+
+Vector = tuple[float, float, float]
 
 _FLOAT, _ARRAY_BUFFER = 5126, 34962
 
@@ -21,7 +23,8 @@ _FLOAT, _ARRAY_BUFFER = 5126, 34962
 @cache
 def glb() -> bytes:
     """A whole glTF 2.0 file: one mesh with normals and one material."""
-    binary = b"".join(struct.pack("<6f", *position, *normal) for position, normal in _corners())
+    corners = _corners()
+    binary = b"".join(struct.pack("<3f", *vector) for part in (0, 1) for vector in (corner[part] for corner in corners))
     text = json.dumps(_document(len(binary)), separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
     length = HEADER.size + 2 * CHUNK.size + len(text) + len(binary)
@@ -29,20 +32,20 @@ def glb() -> bytes:
     return HEADER.pack(b"glTF", 2, length) + b"".join(chunks)
 
 
-def _corners() -> list[tuple[tuple[float, ...], tuple[float, ...]]]:
+def _corners() -> list[tuple[Vector, Vector]]:
     """Position and normal of each corner of each face, counter-clockwise seen from outside."""
-    corners: list[tuple[tuple[float, ...], tuple[float, ...]]] = []
+    corners: list[tuple[Vector, Vector]] = []
     for x, y, z in product((1.0, -1.0), repeat=3):
         face = [(x * RADIUS, 0.0, 0.0), (0.0, y * RADIUS, 0.0), (0.0, 0.0, z * RADIUS)]
         if x * y * z < 0:
             face.reverse()
-        normal = tuple(side / 3**0.5 for side in (x, y, z))
-        corners += [(position, normal) for position in face]
+        corners += [(position, (x / 3**0.5, y / 3**0.5, z / 3**0.5)) for position in face]
     return corners
 
 
 def _document(length: int) -> dict[str, Any]:
-    stride = length // VERTICES
+    half, vectors = length // 2, {"componentType": _FLOAT, "count": VERTICES, "type": "VEC3"}
+    stored: float = struct.unpack("<f", struct.pack("<f", RADIUS))[0]  # as it is in 32 bits
     return {
         "asset": {"version": "2.0", "generator": "Facet test mode"},
         "scene": 0,
@@ -51,18 +54,11 @@ def _document(length: int) -> dict[str, Any]:
         "meshes": [{"primitives": [{"attributes": {"POSITION": 0, "NORMAL": 1}, "material": 0}]}],
         "materials": [{"pbrMetallicRoughness": {"baseColorFactor": SKIN_COLOR_LINEAR, "metallicFactor": 0.0}}],
         "accessors": [
-            {
-                "bufferView": 0, "byteOffset": 0, "componentType": _FLOAT, "count": VERTICES, "type": "VEC3",
-                "min": [-_single(RADIUS)] * 3, "max": [_single(RADIUS)] * 3,
-            },
-            {"bufferView": 0, "byteOffset": stride // 2, "componentType": _FLOAT, "count": VERTICES, "type": "VEC3"},
+            {"bufferView": 0, **vectors, "min": [-stored] * 3, "max": [stored] * 3},
+            {"bufferView": 1, **vectors},
         ],
-        "bufferViews": [{"buffer": 0, "byteLength": length, "byteStride": stride, "target": _ARRAY_BUFFER}],
+        "bufferViews": [
+            {"buffer": 0, "byteOffset": offset, "byteLength": half, "target": _ARRAY_BUFFER} for offset in (0, half)
+        ],
         "buffers": [{"byteLength": length}],
-    }  # fmt: skip
-
-
-def _single(value: float) -> float:
-    """The value as it is stored, in 32 bits."""
-    stored: float = struct.unpack("<f", struct.pack("<f", value))[0]
-    return stored
+    }
