@@ -60,6 +60,7 @@ def request(name: str, method: str, path: str, *, headers: Mapping[str, str] | N
         HttpRequest(
             method,
             sent.url.raw_path.decode().partition("?")[0],
+            sent.url.query.decode(),
             headers=tuple((key.lower(), value) for key, value in sent.headers.items()),
             body=sent.read(),
         )
