@@ -15,6 +15,7 @@ from local.control import Client, NotRunning
 from local.parts import PARTS
 from local.state import State
 from local.verbs import json_option, operate, reported, template_option
+from local.verbs.keys import apikey
 from local.verbs.legacy import import_legacy
 from local.verbs.tasks import task
 from local.verbs.users import user
@@ -309,24 +310,6 @@ def revision(message: str) -> None:
     click.echo(f"Wrote {migrations.create(project.find().root, message)}. Fill in upgrade and downgrade.")
 
 
-@main.group()
-def apikey() -> None:
-    """Keys for outside systems."""
-
-
-@apikey.command("create")
-@click.argument("name")
-@click.option("--user", "user_email", help="The e-mail of the user who owns the key and its tasks.")
-@click.option("--days", "expires_in_days", type=click.IntRange(1), help="After how many days it ends.")
-@json_option
-@reported
-def apikey_create(name: str, user_email: str | None, expires_in_days: int | None, as_json: bool) -> None:
-    """Create an API key and print its secret, this once."""
-    given = {"name": name, "user_email": user_email, "expires_in_days": expires_in_days}
-    answer = operate("create_api_key", {key: value for key, value in given.items() if value is not None})
-    click.echo(json.dumps(answer, indent=2) if as_json else answer["key"])
-
-
 @main.command()
 @click.argument("email")
 @json_option
@@ -338,5 +321,6 @@ def token(email: str, as_json: bool) -> None:
 
 
 main.add_command(import_legacy)
+main.add_command(apikey)
 main.add_command(task)
 main.add_command(user)
