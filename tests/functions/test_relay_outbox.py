@@ -140,3 +140,30 @@ def test_a_sweep_is_bounded_in_time(unsent: list[str], sql: Sql, queue: Queue, m
 def test_nothing_to_send_is_fine(queue: Queue) -> None:
     api.relay()
     assert sent(queue) == []
+
+
+def test_a_task_that_has_ended_is_not_announced(unsent: list[str], sql: Sql, queue: Queue) -> None:
+    sql.execute(
+        "UPDATE tasks SET status = 'CANCELLED', finished_at = now(), revision = revision + 1 WHERE request_uuid = %s",
+        (unsent[1],),
+    )
+    api.relay()
+    assert sent(queue) == [unsent[0], unsent[2]]
+    assert states(sql) == [("PENDING", True, 0)] * 2
+
+
+def test_of_two_attempts_that_wait_only_the_later_is_announced(unsent: list[str], sql: Sql, queue: Queue) -> None:
+    for request_uuid in unsent:
+        api.invoke("requeue_task", {"request_uuid": request_uuid})
+    api.relay()
+    assert [properties.headers["x-attempt"] for _, properties in queue.take("generation_tasks")] == [2, 2, 2]
+    assert states(sql) == [("PENDING", True, 0)] * 3
+
+
+def test_a_task_that_somebody_holds_is_announced_the_next_time(unsent: list[str], sql: Sql, queue: Queue) -> None:
+    with sql.transaction():
+        sql.execute("SELECT FROM tasks WHERE request_uuid = %s FOR UPDATE", (unsent[0],))
+        api.relay()
+    assert sent(queue) == unsent[1:]
+    api.relay()
+    assert sent(queue) == unsent[:1]
