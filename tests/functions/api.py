@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import psycopg
 
 from facet import objects
 from facet.settings import settings
@@ -192,3 +193,17 @@ def finish(request_uuid: str, model: bytes, *, skin_color_hex: str | None = "#ba
 
 def profile(headers: Mapping[str, str]) -> Answer:
     return request("get_profile_info", "GET", "/user-info/profile-info", headers=headers)
+
+
+def simulate(sql: psycopg.Connection[tuple[Any, ...]], request_uuid: str, *, seconds: int) -> None:
+    """Turn a task into one in test mode that succeeds in so many seconds, or should have so many ago."""
+    sql.execute(
+        """
+        UPDATE tasks SET test_mode = true, sandbox_outcome = 'slow:9',
+            sandbox_due_at = now() + make_interval(secs => %s)
+        WHERE request_uuid = %s
+        """,
+        (seconds, request_uuid),
+    )
+    model = (settings().minio_3d_files_bucket, f"{request_uuid}.glb")
+    sql.execute("INSERT INTO object_deletions VALUES (%s, %s, now() + interval '1 hour')", model)

@@ -299,35 +299,18 @@ def test_nobody_waits_longer_than_the_invocation_may_last(monkeypatch: pytest.Mo
     assert time.monotonic() - begun < 15
 
 
-def simulate(sql: Sql, environment: Settings, request_uuid: str, *, seconds: int) -> None:
-    """Turn a task into one in test mode that is done in so many seconds, or was so many ago."""
-    sql.execute(
-        """
-        UPDATE tasks SET test_mode = true, sandbox_outcome = 'slow:9',
-            sandbox_due_at = now() + make_interval(secs => %s)
-        """,
-        (seconds,),
-    )
-    sql.execute(
-        "INSERT INTO object_deletions VALUES (%s, %s, now() + interval '1 hour')",
-        (environment["MINIO_3D_FILES_BUCKET"], f"{request_uuid}.glb"),
-    )
-
-
-def test_a_simulated_task_goes_on_when_it_is_read_by_whatever_route(sql: Sql, clean: Settings, photo: bytes) -> None:
+def test_a_simulated_task_goes_on_when_it_is_read_by_whatever_route(sql: Sql, photo: bytes) -> None:
     for path in ("", "/status", "/result"):
         headers, request_uuid = made(photo, f"ada{path.strip('/')}@example.org")
-        simulate(sql, clean, request_uuid, seconds=-1)
+        api.simulate(sql, request_uuid, seconds=-1)
         assert api.of_task(f"get_task{path.replace('/', '_')}", "GET", headers, request_uuid, path).status == 200
         row = sql.execute("SELECT status FROM tasks WHERE request_uuid = %s", (request_uuid,)).fetchone()
         assert row == ("SUCCESS",)
 
 
-def test_whoever_waits_for_a_simulated_task_sees_it_go_on_and_locks_nothing(
-    sql: Sql, clean: Settings, photo: bytes
-) -> None:
+def test_whoever_waits_for_a_simulated_task_sees_it_go_on_and_locks_nothing(sql: Sql, photo: bytes) -> None:
     headers, request_uuid = made(photo)
-    simulate(sql, clean, request_uuid, seconds=1000)
+    api.simulate(sql, request_uuid, seconds=1000)
     with waiting(sql, headers, request_uuid) as answer:
         time.sleep(0.5)  # long enough for a look
         sql.execute("SET lock_timeout = '1s'")
