@@ -188,3 +188,16 @@ def test_every_upload_has_a_place_of_its_own(photo: bytes) -> None:
     uploads = [api.begin_upload(person.headers, announced(photo)).json() for _ in range(3)]
     assert len({urlsplit(upload["url"]).path for upload in uploads}) == 3
     assert all(uuid.UUID(upload["upload_id"]).version == 4 for upload in uploads)
+
+
+@pytest.mark.parametrize(("origin", "allowed"), [("http://localhost:5173", True), ("https://evil.example", False)])
+def test_a_browser_may_upload_from_an_allowed_origin_alone(photo: bytes, origin: str, allowed: bool) -> None:
+    body = announced(photo, sha256=hashlib.sha256(photo).hexdigest())
+    upload = api.begin_upload(api.person().headers, body).json()
+    names = ",".join(sorted(name for name in upload["headers"] if name != "content-length"))  # a browser's own affair
+    asked = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": names}
+    preflight = httpx.options(upload["url"], headers={"Origin": origin, **asked})
+    sent = httpx.put(upload["url"], headers={**upload["headers"], "Origin": origin}, content=photo)
+    assert (preflight.status_code == 200) is allowed
+    for answer in (preflight, sent):
+        assert (answer.headers.get("access-control-allow-origin") == origin) is allowed
