@@ -1,12 +1,11 @@
 """POST /uploads, for users and integrations: a place in storage where the client puts a photo itself."""
 
-import hashlib
 import uuid
 from datetime import datetime
 from typing import Annotated, Literal
 
 from psycopg.rows import DictRow
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from avatars import api_keys, idempotency, photos, uploads
 from avatars.refusals import UserGone
@@ -18,6 +17,9 @@ from facet.settings import settings
 app = Function("create_upload")
 
 
+Digest = Annotated[str, StringConstraints(pattern="^[0-9A-Fa-f]{64}$", to_lower=True)]
+
+
 class UploadRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -27,9 +29,8 @@ class UploadRequest(BaseModel):
     size: Annotated[int, Field(strict=True, ge=1)] = Field(
         description="The length of the file in bytes; at most 10 MB.", examples=[2_483_112]
     )
-    sha256: str | None = Field(
+    sha256: Digest | None = Field(
         default=None,
-        pattern="^[0-9A-Fa-f]{64}$",
         description="The SHA-256 of the file in hexadecimal: what arrives damaged is refused then.",
         examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
     )
@@ -68,7 +69,7 @@ def create_upload(caller: auth.Caller, body: UploadRequest, headers: idempotency
     Gives a URL to which the photo is sent directly, within ten minutes. When that has succeeded, make a task of it:
     `POST /3d-model-generation/tasks` with the `upload_id` as JSON.
     """
-    asked = hashlib.sha256(body.model_dump_json().encode()).digest()
+    asked = idempotency.fingerprint(body.model_dump())
     with db.transaction() as conn:
         ticket = idempotency.begin(
             conn, owner=caller, operation="create_upload", key=headers.idempotency_key, fingerprint=asked

@@ -141,6 +141,12 @@ def test_the_same_request_with_its_key_begins_one_upload(sql: Sql, photo: bytes)
     assert sql.execute("SELECT count(*) FROM uploads").fetchone() == (1,)
 
 
+def test_a_digest_is_the_same_in_capitals(photo: bytes) -> None:
+    headers, digest = {**api.person().headers, "idempotency-key": "1"}, hashlib.sha256(photo).hexdigest()
+    first, again = (api.begin_upload(headers, announced(photo, sha256=written)) for written in (digest, digest.upper()))
+    assert (first.status, first.body) == (again.status, again.body)
+
+
 def test_a_key_belongs_to_one_request_of_one_owner(sql: Sql, photo: bytes) -> None:
     ada, grace = ({**api.person(f"{name}@example.org").headers, "idempotency-key": "1"} for name in ("ada", "grace"))
     api.begin_upload(ada, announced(photo))
