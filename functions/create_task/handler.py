@@ -1,6 +1,7 @@
 """POST /3d-model-generation/tasks, for users and integrations: accept a photo and queue its avatar."""
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -56,6 +57,7 @@ class TaskAccepted(BaseModel):
     )
 
 
+CREATES = limits.per_owner("create", "limit_creates_per_owner", by_view=True)  # a repeat makes nothing and is free
 REFUSALS = (
     photos.NotAnImage, photos.BodyTooLarge, photos.ImageTooLarge, photos.ImageTooSmall, UserGone, tasks.TaskNotFound,
     uploads.UploadNotFound, uploads.UploadUsed, uploads.UploadIncomplete, uploads.UploadMismatch,
@@ -73,7 +75,7 @@ REFUSALS = (
     status=201,
     caller=auth.USER,
     integrations=api_keys.verify,
-    limits=(limits.per_owner("create", "limit_creates_per_owner"),),
+    limits=(CREATES,),
     sends=("Location",),
     raises=REFUSALS,
     kept=True,
@@ -95,6 +97,7 @@ def create_task(
             row = tasks.whole(conn, owner=caller, request_uuid=str(ticket.made))
             photo_at = Address(row["photo_bucket"], row["photo_key"])
             return _answer(request, ticket.made, photo_at, row["created_at"], replayed=True)
+        limited = CREATES.count(conn, request, {"caller": caller})
         submission = submissions.begin(
             conn, owner=caller, ticket=ticket, options=asked["options"], metadata=asked["metadata"], at=settings()
         )
@@ -110,7 +113,8 @@ def create_task(
             if upload is not None:
                 uploads.mark_used(conn, uploads.take(conn, owner=caller, upload_id=upload["id"])["id"])
     submissions.announce(made, db.transaction, to=settings(), broker=broker, objects=objects, log=log.get())
-    return _answer(request, made.task.request_uuid, submission.photo, made.task.created_at, replayed=False)
+    answer = _answer(request, made.task.request_uuid, submission.photo, made.task.created_at, replayed=False)
+    return replace(answer, headers=answer.headers + limited)
 
 
 def _asked(form: PhotoForm | None, body: TaskRequest | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """POST /3d-model-generation/tasks/{uuid}/retry, for users and integrations: the same photo once more."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from avatars import api_keys, idempotency, in_flight, resource, retries, sandbox, submissions, tasks
@@ -12,6 +13,7 @@ from facet.settings import settings
 
 app = Function("retry_task")
 
+CREATES = limits.per_owner("create", "limit_creates_per_owner", by_view=True)  # a repeat makes nothing and is free
 REFUSALS = (
     tasks.TaskNotFound, retries.TaskNotRetryable, UserGone, sandbox.OutcomeUnknown, in_flight.TooManyInFlight,
     idempotency.KeyReused, idempotency.InFlight,
@@ -26,7 +28,7 @@ REFUSALS = (
     status=201,
     caller=auth.USER,
     integrations=api_keys.verify,
-    limits=(limits.per_owner("create", "limit_creates_per_owner"),),
+    limits=(CREATES,),
     sends=("Location",),
     raises=REFUSALS,
     tags=("tasks",),
@@ -43,6 +45,7 @@ def retry_task(caller: auth.Caller, uuid: str, headers: IdempotencyHeaders, requ
         ticket = idempotency.begin(conn, owner=caller, operation="retry_task", key=key, fingerprint=asked)
         if ticket.made is not None:
             return _answer(conn, caller, request, str(ticket.made), replayed=True)
+        limited = CREATES.count(conn, request, {"caller": caller})
         old = retries.find(conn, owner=caller, request_uuid=uuid)
         submission = submissions.begin(
             conn,
@@ -60,7 +63,8 @@ def retry_task(caller: auth.Caller, uuid: str, headers: IdempotencyHeaders, requ
             made = submissions.make(conn, submission, photo_id=photo_id, traceparent=request.headers.get("traceparent"))
     submissions.announce(made, db.transaction, to=settings(), broker=broker, objects=objects, log=log.get())
     with db.transaction() as conn:
-        return _answer(conn, caller, request, str(made.task.request_uuid), replayed=False)
+        answer = _answer(conn, caller, request, str(made.task.request_uuid), replayed=False)
+    return replace(answer, headers=answer.headers + limited)
 
 
 def _answer(conn: db.Connection, caller: auth.Caller, request: Request, request_uuid: str, *, replayed: bool) -> Answer:

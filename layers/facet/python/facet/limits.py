@@ -24,19 +24,29 @@ class RateLimited(Problem):
 
 @dataclass(frozen=True)
 class Limit:
-    """So many requests per subject within a window, as the setting of that name says; `off` lets all through."""
+    """So many requests per subject within a window, as the setting of that name says; `off` lets all through.
+
+    Every request counts before its view begins; with `by_view` the view itself says by `count` which do.
+    """
 
     policy: str
     setting: str
     subject: Subject
+    by_view: bool = False
 
     def take(self, request: Request, given: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Count this request unless its view does, and return the RateLimit headers of its answer."""
+        if self.by_view or getattr(settings(), self.setting) is None:
+            return []
+        with db.transaction() as conn:
+            return self.count(conn, request, given)
+
+    def count(self, conn: db.Connection, request: Request, given: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Count this request, and return the RateLimit headers of its answer. Raises RateLimited."""
         rate: Rate | None = getattr(settings(), self.setting)
         if rate is None:
             return []
-        with db.transaction() as conn:
-            used, seconds = _count(conn, self.policy, self.subject(request, given), rate)
+        used, seconds = _count(conn, self.policy, self.subject(request, given), rate)
         headers = [
             ("ratelimit-policy", f'"{self.policy}";q={rate.quota};w={rate.seconds}'),
             ("ratelimit", f'"{self.policy}";r={max(0, rate.quota - used)};t={seconds}'),
@@ -54,7 +64,7 @@ def per_address(policy: str, setting: str) -> Limit:
     return Limit(policy, setting, lambda request, given: f"address:{client_address(request)}")
 
 
-def per_owner(policy: str, setting: str) -> Limit:
+def per_owner(policy: str, setting: str, *, by_view: bool = False) -> Limit:
     """Counts by caller: a user, the user of an API key, the key itself, or the address where nobody is asked."""
 
     def subject(request: Request, given: Mapping[str, Any]) -> str:
@@ -65,7 +75,7 @@ def per_owner(policy: str, setting: str) -> Limit:
             return f"key:{caller.api_key_id}"
         return f"address:{client_address(request)}"
 
-    return Limit(policy, setting, subject)
+    return Limit(policy, setting, subject, by_view)
 
 
 def per_value(policy: str, setting: str, value: Callable[[Mapping[str, Any]], str]) -> Limit:
