@@ -1,11 +1,15 @@
 """Signing in, with passwords of this system and of the old one."""
 
+from dataclasses import replace
+from threading import BoundedSemaphore
 from typing import Any
 
 import bcrypt
 import psycopg
 import pytest
 
+from avatars import credentials, passwords
+from facet.settings import settings
 from tests.functions import api
 
 Sql = psycopg.Connection[tuple[Any, ...]]
@@ -86,3 +90,83 @@ def test_no_secret_reaches_the_log(capsys: pytest.CaptureFixture[str], sql: Sql)
     secrets += [person.access_token, person.refresh_token, *refreshed.values()]
     assert add.status == 400
     assert [secret for secret in secrets if secret in printed] == []
+
+
+def limit(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    settings.cache_clear()
+
+
+def test_guesses_are_limited_per_account_however_its_email_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    api.person()
+    api.register("eve@example.org")
+    limit(monkeypatch, "LIMIT_SIGN_INS_PER_ACCOUNT", "3/60")
+    spellings = ["ada@example.org", " ADA@example.org", "\uff41da@example.org", "Ada@Example.Org"]
+    assert [api.sign_in(spelling, "a guess").status for spelling in spellings] == [400, 400, 429, 429]  # one was right
+    refused = api.sign_in("ada@example.org")
+    assert refused.status == 429
+    assert int(refused.headers["retry-after"]) in range(1, 61)
+    assert refused.headers["ratelimit-policy"] == '"sign-in-account";q=3;w=60'
+    assert refused.headers["ratelimit"].startswith('"sign-in-account";r=0;t=')
+    assert api.sign_in("eve@example.org").status == 200
+
+
+def test_an_unknown_account_is_limited_like_a_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit(monkeypatch, "LIMIT_SIGN_INS_PER_ACCOUNT", "1/60")
+    assert [api.sign_in("nobody@example.org").status for _ in range(2)] == [400, 429]
+
+
+def test_sign_ins_are_limited_per_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit(monkeypatch, "LIMIT_SIGN_INS_PER_ADDRESS", "2/60")
+    statuses = [api.sign_in(f"{number}@example.org").status for number in range(3)]
+    assert statuses == [400, 400, 429]
+
+
+def test_an_answer_says_what_is_left() -> None:
+    api.register("ada@example.org")
+    headers = api.sign_in("ada@example.org").headers
+    assert '"sign-in-account";q=10;w=60' in headers["ratelimit-policy"]
+    assert '"sign-in-account";r=9;t=60' in headers["ratelimit"]
+
+
+def test_no_email_is_kept_to_count_by(sql: Sql) -> None:
+    api.sign_in("ada@example.org")
+    counted = str(sql.execute("SELECT policy, subject FROM rate_limits").fetchall())
+    assert "sign-in-account" in counted
+    assert "ada" not in counted
+
+
+def test_while_too_many_passwords_are_checked_a_client_is_asked_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    api.person()
+    full = BoundedSemaphore(1)
+    full.acquire()
+    monkeypatch.setattr(passwords, "_places", full)
+    monkeypatch.setattr(passwords, "WAIT_SECONDS", 0.01)
+    for answer in (api.sign_in("ada@example.org"), api.register("eve@example.org")):
+        assert (answer.status, answer.headers["retry-after"]) == (503, "2")
+        assert answer.detail == "Too many passwords are being checked at once"
+
+
+@pytest.mark.parametrize("end", ["DELETE FROM users", "UPDATE users SET disabled_at = now()"])
+def test_who_is_gone_while_the_password_is_checked_is_refused(
+    sql: Sql, monkeypatch: pytest.MonkeyPatch, end: Any
+) -> None:
+    api.person()
+    authenticate = credentials.authenticate
+
+    def overtaken(*given: Any) -> credentials.Authenticated:
+        user = authenticate(*given)
+        sql.execute(end)
+        return user
+
+    monkeypatch.setattr(credentials, "authenticate", overtaken)
+    assert api.sign_in("ada@example.org").json() == {"detail": "Wrong email or password"}
+
+
+def test_a_sign_in_with_the_password_before_the_last_comes_too_late(sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.person()
+    authenticate = credentials.authenticate
+    late = lambda *given: replace(authenticate(*given), password_version=0)  # noqa: E731  # one line is the whole of it
+    monkeypatch.setattr(credentials, "authenticate", late)
+    assert api.sign_in("ada@example.org").status == 400
+    assert sql.execute("SELECT FROM refresh_families").rowcount == 1

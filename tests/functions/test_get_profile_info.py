@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import psycopg
+import pytest
 
 from tests.functions import api
 
@@ -22,8 +23,9 @@ def test_the_profile_shows_the_photo_of_the_first_task(photo: bytes) -> None:
     assert httpx.get(shown, trust_env=False).status_code == 200
 
 
-def test_the_profile_of_an_erased_user_is_an_invalid_token(sql: Sql) -> None:
+@pytest.mark.parametrize("end", ["DELETE FROM users", "UPDATE users SET disabled_at = now()"])
+def test_the_profile_of_who_is_gone_is_an_invalid_token(sql: Sql, end: Any) -> None:
     person = api.person()
-    sql.execute("DELETE FROM users")
+    sql.execute(end)
     answer = api.profile(person.headers)
     assert (answer.status, answer.json()) == (403, {"detail": "Invalid token"})

@@ -1,5 +1,6 @@
 """Refresh tokens: rotated, forgiving a lost reply, merciless with a stolen one."""
 
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -100,3 +101,52 @@ def test_only_hashes_are_stored(sql: Sql) -> None:
     rows = str(sql.execute("SELECT t::text, f::text FROM refresh_tokens t JOIN refresh_families f ON true").fetchall())
     assert person.refresh_token not in rows
     assert token not in rows
+
+
+def by_body(token: object, **more: object) -> api.Answer:
+    body = {"refresh_token": token, **more}
+    return api.request("refresh_token", "POST", "/users/refresh-token", json=body)
+
+
+BOTH_WAYS = pytest.mark.parametrize("present", [api.refresh, by_body], ids=["GET", "POST"])
+
+
+def test_the_token_may_come_in_the_body() -> None:
+    person = api.person()
+    answer = by_body(person.refresh_token)
+    assert answer.status == 200
+    assert answer.headers["cache-control"] == "no-store"
+    assert api.profile({"access-token": answer.json()["access_token"]}).status == 200
+    refreshed(answer.json()["refresh_token"])
+
+
+@BOTH_WAYS
+def test_a_lost_reply_is_given_again_either_way(present: Callable[[str], api.Answer]) -> None:
+    person = api.person()
+    assert present(person.refresh_token).json()["refresh_token"] == refreshed(person.refresh_token)
+
+
+@BOTH_WAYS
+def test_a_theft_is_noticed_either_way(present: Callable[[str], api.Answer]) -> None:
+    person = api.person()
+    latest = refreshed(refreshed(person.refresh_token))
+    assert present(person.refresh_token).status == 401
+    assert present(latest).status == 401
+
+
+@pytest.mark.parametrize("bad", ["", "garbage", "x" * 5000])
+def test_a_bad_token_in_the_body_is_a_problem(bad: str) -> None:
+    answer = by_body(bad)
+    assert (answer.status, answer.headers["content-type"]) == (401, "application/problem+json")
+    assert (answer.json()["code"], answer.detail) == ("TOKEN_EXPIRED", "Token expired")
+
+
+@pytest.mark.parametrize("body", [{}, {"refresh_token": None}, {"refresh_token": 7}, {"refresh-token": "x"}, [], None])
+def test_a_body_without_a_token_is_a_422(body: object) -> None:
+    headers = {"refresh-token": api.person().refresh_token}  # the body alone counts
+    answer = api.request("refresh_token", "POST", "/users/refresh-token", headers=headers, json=body)
+    assert (answer.status, answer.json()["code"]) == (422, "VALIDATION_FAILED")
+
+
+def test_an_unknown_field_is_a_422() -> None:
+    assert by_body(api.person().refresh_token, everywhere=True).status == 422

@@ -5,6 +5,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from facet.settings import settings
 from tests.functions import api
 
 Sql = psycopg.Connection[tuple[Any, ...]]
@@ -64,3 +65,14 @@ def test_a_password_and_an_email_that_are_no_texts_are_a_422(sql: Sql) -> None:
     body = {"name": "Ada", "email": {"$ne": 1}, "password": ["x" * 8]}
     assert api.request("register_user", "POST", "/users/registration", json=body).status == 422
     assert sql.execute("SELECT count(*) FROM users").fetchone() == (0,)
+
+
+def test_registrations_are_limited_per_address(monkeypatch: pytest.MonkeyPatch, sql: Sql) -> None:
+    monkeypatch.setenv("LIMIT_REGISTRATIONS_PER_ADDRESS", "2/3600")
+    settings.cache_clear()
+    assert [api.register(f"{number}@example.org").status for number in range(3)] == [201, 201, 429]
+    refused = api.register("ada@example.org")
+    assert refused.detail.startswith("At most 2 such requests in 3600 seconds")
+    assert int(refused.headers["retry-after"]) in range(3500, 3601)
+    assert refused.headers["ratelimit-policy"] == '"registration";q=2;w=3600'
+    assert sql.execute("SELECT count(*) FROM users").fetchone() == (2,)
