@@ -27,9 +27,15 @@ def list_(limit: int, after: int, as_json: bool) -> None:
         return
     click.echo(f"{'ID':>6}  {'E-MAIL':<32} {'NAME':<24} {'SINCE':<10}  STATE")
     for one in answer["items"]:
-        click.echo(f"{one['id']:>6}  {one['email']:<32} {one['name']:<24} {one['created_at'][:10]}  {_state(one)}")
+        email, name = _printable(one["email"]), _printable(one["name"])
+        click.echo(f"{one['id']:>6}  {email:<32} {name:<24} {one['created_at'][:10]}  {_state(one)}")
     if answer["next"] is not None:
         click.echo(f"There are more: facet user list --limit {limit} --after {answer['next']}", err=True)
+
+
+def _printable(text: str) -> str:
+    """People choose their names, and a terminal obeys some characters."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _state(one: dict[str, Any]) -> str:
