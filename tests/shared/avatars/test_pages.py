@@ -58,7 +58,7 @@ def owner(conn: Connection[DictRow]) -> Owner:
     made.task(conn, user_id)
     conn.execute(
         """
-        INSERT INTO users (name, email, password_hash) SELECT 'x', n || '@example.org', 'x' FROM generate_series(2, %s) n
+        INSERT INTO users (name, email, password_hash) SELECT 'x', n || '@x.org', 'x' FROM generate_series(2, %s) n
         """,
         (OWNERS,),
     )
