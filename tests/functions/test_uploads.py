@@ -1,11 +1,10 @@
-"""From an upload to its task."""
+"""Who may make a task of an upload, and until when."""
 
 import hashlib
 from typing import Any
 
 import httpx
 import psycopg
-import pytest
 
 from facet import objects
 from facet.settings import settings
@@ -41,18 +40,6 @@ def refusal(answer: api.Answer) -> tuple[int, str]:
     return answer.status, answer.json()["code"]
 
 
-@pytest.mark.parametrize("integrations", [False, True])
-def test_an_upload_becomes_one_task(sql: Sql, photo: bytes, integrations: bool) -> None:
-    headers = api.new_key() if integrations else api.person().headers
-    upload_id = uploaded(headers, photo, integrations=integrations)
-    created = create(headers, upload_id, integrations=integrations)
-    assert created.status == 201
-    assert httpx.get(created.json()["source_file_path"]).headers["content-type"] == "image/jpeg"
-    again = create(headers, upload_id, integrations=integrations)
-    assert refusal(again) == (409, "UPLOAD_USED")
-    assert sql.execute("SELECT count(*) FROM tasks").fetchone() == (1,)
-
-
 def test_a_user_makes_no_task_of_what_another_uploaded(sql: Sql, photo: bytes) -> None:
     ada, grace = api.person().headers, api.person("grace@example.org").headers
     upload_id = uploaded(ada, photo)
@@ -74,24 +61,6 @@ def test_a_key_that_is_replaced_leaves_its_uploads_to_the_next(photo: bytes) -> 
     old, new = (api.new_key(user_email=person.email) for _ in range(2))
     upload_id = uploaded(old, photo, integrations=True)
     assert create(new, upload_id, integrations=True).status == 201
-
-
-def test_a_task_waits_for_its_photo(sql: Sql, photo: bytes) -> None:
-    headers = api.person().headers
-    upload = begun(headers, photo)
-    assert refusal(create(headers, upload["upload_id"])) == (409, "UPLOAD_INCOMPLETE")
-    assert sql.execute("SELECT count(*) FROM tasks").fetchone() == (0,)
-    httpx.put(upload["url"], headers=upload["headers"], content=photo).raise_for_status()
-    assert create(headers, upload["upload_id"]).status == 201
-
-
-@pytest.mark.parametrize("change", [b".", b""])
-def test_what_a_careless_storage_took_is_checked_again(sql: Sql, photo: bytes, change: bytes) -> None:
-    headers = api.person().headers
-    upload = begun(headers, photo)
-    [(key,)] = sql.execute("SELECT object_key FROM uploads").fetchall()
-    objects.put(settings().minio_images_bucket, key, photo[:-1] + change, content_type="image/jpeg")
-    assert refusal(create(headers, upload["upload_id"])) == (422, "UPLOAD_MISMATCH")
 
 
 def test_an_upload_is_no_longer_there_an_hour_after_its_url(sql: Sql, photo: bytes) -> None:
