@@ -13,14 +13,15 @@ FORMAT = "JPEG"
 _SCAN, _END = 0xDA, 0xD9
 _JFIF, _EXIF, _PROFILE, _ADOBE = 0xE0, 0xE1, 0xE2, 0xEE
 _NEEDED = {*range(0xC0, 0xD0), 0xDB, 0xDD, _JFIF, _ADOBE}  # frame, tables, restarts; the last two name the colours
-_MARKER = re.compile(rb"\xff+([^\xff\0\x01\xd0-\xd8])")  # of a segment; in pixels there are only the others
+_MARKER = re.compile(rb"\xff([^\xff\0\x01\xd0-\xd8])")  # of a segment; in pixels there are only the others
 _MAX_SCANS = 100  # a progressive file has about ten; each costs a walk over all pixels, however small it is
+_MAX_SEGMENTS = 1000
 
 
 def bare(upload: bytes) -> bytes:
     """The file with what its pixels and colours need, and no more: metadata can be made to fill the memory.
 
-    Raises ValueError when there are no pixels, or too many scans of them.
+    Raises ValueError when there are no pixels, or more segments than any camera writes.
     """
     view, kept, profile, scans = memoryview(upload), [memoryview(MAGIC[:2])], list[memoryview](), list[int]()
     for marker, start, end in _segments(upload):
@@ -67,7 +68,10 @@ def _coefficients(image: JpegImageFile, upload: bytes) -> int:
 def _segments(upload: bytes) -> Iterator[tuple[int, int, int]]:
     """Marker, start and end of each segment, up to the end of the picture."""
     at = 2
-    while (found := _MARKER.search(upload, at)) and found[1][0] != _END and found.end() + 2 <= len(upload):
-        start = found.end() - 2
+    for _ in range(_MAX_SEGMENTS):
+        found = _MARKER.search(upload, at)
+        if found is None or found[1][0] == _END or found.end() + 2 > len(upload):
+            return
         at = found.end() + int.from_bytes(upload[found.end() : found.end() + 2])
-        yield found[1][0], start, at
+        yield found[1][0], found.start(), at
+    raise ValueError("too many segments")

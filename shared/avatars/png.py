@@ -1,5 +1,6 @@
 """PNG: its chunks, and its rows some at a time. Pillow reads all at once, and colours for 40 megapixels take 160 MB."""
 
+import io
 import struct
 import zlib
 from collections.abc import Iterator
@@ -19,13 +20,15 @@ def bare(upload: bytes) -> bytes:
 
     Raises ValueError for a moving picture and struct.error for a broken one.
     """
-    view, kept = memoryview(upload), [memoryview(MAGIC)]
+    view, seen, kept = memoryview(upload), set[bytes](), io.BytesIO()
+    kept.write(MAGIC)
     for kind, start, end in _chunks(upload):
-        if kind in _NEEDED:
-            kept.append(view[start - 8 : end + 4])
+        if kind == b"IDAT" or (kind in _NEEDED and kind not in seen):
+            kept.write(view[start - 8 : end + 4])
+            seen.add(kind)
         elif kind == b"acTL" and struct.unpack_from(">I", upload, start)[0] > 1:
             raise ValueError("a moving picture")
-    return b"".join(kept)
+    return kept.getvalue()
 
 
 def exif(upload: bytes) -> bytes:
