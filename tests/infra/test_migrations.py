@@ -156,6 +156,7 @@ REFUSED: list[tuple[str, str, Row]] = [
     ("users_email_shape", "users", {**USER, "email": "a b@example.com"}),
     ("users_email_shape", "users", {**USER, "email": f"{'a' * 320}@example.com"}),
     ("users_password_hash_present", "users", {**USER, "password_hash": ""}),
+    ("users_password_version_positive", "users", {**USER, "password_version": 0}),
     ("users_email_key", "users", {**USER, "email": "GRACE@Example.com"}),
     ("api_keys_name_length", "api_keys", {**API_KEY, "name": ""}),
     ("api_keys_prefix_present", "api_keys", {**API_KEY, "prefix": ""}),
@@ -452,7 +453,7 @@ def test_a_deletion_noted_for_later_comes_at_once_when_its_row_goes(conn: Connec
 def test_an_upload_is_deleted_when_nothing_can_be_put_there_any_more(conn: Connection) -> None:
     conn.execute("DELETE FROM uploads")
     assert conn.execute(
-        "SELECT object_key, due_at = greatest(now(), %s::timestamptz + interval '1 minute') FROM object_deletions",
+        "SELECT object_key, due_at = greatest(now(), %s::timestamptz + interval '1 hour') FROM object_deletions",
         (LATER,),
     ).fetchall() == [("uploads/1", True)]
 

@@ -103,12 +103,12 @@ CREATE INDEX uploads_by_expiry ON uploads (expires_at);
 CREATE INDEX uploads_by_user ON uploads (user_id);
 CREATE INDEX uploads_by_api_key ON uploads (api_key_id);
 COMMENT ON TABLE uploads IS 'Places where a client may put one photo; a task takes it from there, once.';
-COMMENT ON COLUMN uploads.expires_at IS 'Until when its presigned URL works; nothing can be put there later.';
+COMMENT ON COLUMN uploads.expires_at IS 'Until when a PUT to its presigned URL may begin; it may take a while.';
 
 CREATE FUNCTION delete_upload_with_its_row() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO object_deletions (bucket, object_key, due_at)
-    VALUES (OLD.bucket, OLD.object_key, greatest(now(), OLD.expires_at + interval '1 minute'))
+    VALUES (OLD.bucket, OLD.object_key, greatest(now(), OLD.expires_at + interval '1 hour'))
     ON CONFLICT (bucket, object_key) DO NOTHING;
     RETURN NULL;
 END
