@@ -3,6 +3,8 @@
 .SUFFIXES:
 SHELL := /bin/sh
 MESSAGE ?=
+CASES ?= 10000
+SEED ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +13,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help up down test check env deploy revision migrate bench openapi contracts lock clean
+.PHONY: help up down test check env deploy revision migrate bench fuzz openapi contracts lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +53,9 @@ migrate: $(VENV)/run ## bring schema, buckets, queues and policies up to date
 
 bench: $(VENV)/test $(VENV)/agent ## measure: invocations, the API, the object store, the agent
 	@$(BIN)/python -m tests.bench
+
+fuzz: $(VENV)/test ## ask the whole API for what its document allows and forbids: make fuzz CASES=10000
+	@CASES=$(CASES) SEED=$(SEED) $(BIN)/python -m tests.fuzz
 
 openapi: $(VENV)/run ## write openapi.json, problems.json and the README's codes from the functions
 	@$(BIN)/python infra/openapi.py
