@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import psycopg
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 5  # seconds
 READ_TIMEOUT = 15  # seconds without a byte
 ATTEMPTS = 3
-ABSENT = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound", "InvalidBucketName", "KeyTooLongError"})
+ABSENT = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound", "InvalidBucketName"})
+IMPOSSIBLE = frozenset(
+    {"KeyTooLongError", "InvalidObjectName", "XMinioInvalidObjectName", "InvalidURI", "InvalidArgument"}
+)
 
 # libpq repeats pieces of a connection string it misunderstands, and a password may be among them: our words instead.
 CAUSES = {
@@ -85,20 +89,19 @@ class Storage:
         except ValueError:
             raise SourceRefused(f"The S3-URL is none: http://KEY:SECRET@HOST:PORT. {SPECIAL}") from None
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        self._given: dict[str, Any] = {
-            "endpoint_url": f"{parts.scheme}://{host}{port}",
-            "region_name": parse_qs(parts.query).get("region", ["us-east-1"])[0],
-            "aws_access_key_id": unquote(parts.username),
-            "aws_secret_access_key": unquote(parts.password),
-        }
-        self._client: S3Client | None = None
+        self._address = _Address(
+            endpoint=f"{parts.scheme}://{host}{port}",
+            region=parse_qs(parts.query).get("region", ["us-east-1"])[0],
+            key=unquote(parts.username),
+            secret=unquote(parts.password),
+        )
 
     def read(self, file: "OldFile", *, limit: int) -> bytes:
         """All of a file. Raises FileMissing, SourceRefused and SourceUnavailable."""
         from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
         try:
-            answer = self._connected().get_object(Bucket=file.bucket, Key=file.name)
+            answer = _client(self._address).get_object(Bucket=file.bucket, Key=file.name)
             with closing(answer["Body"]) as body:
                 if answer["ContentLength"] > limit:
                     raise FileMissing(f"it has more than {limit} bytes")
@@ -110,28 +113,42 @@ class Storage:
         except (BotoCoreError, OSError) as error:
             raise SourceUnavailable(f"The old storage cannot be reached ({type(error).__name__}).") from None
 
-    def _connected(self) -> "S3Client":
-        if self._client is None:
-            import botocore.session
-            from botocore.config import Config
 
-            config = Config(
-                signature_version="s3v4",
-                s3={"addressing_style": "path"},
-                connect_timeout=CONNECT_TIMEOUT,
-                read_timeout=READ_TIMEOUT,
-                retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-                response_checksum_validation="when_required",
-            )
-            client = botocore.session.get_session().create_client("s3", config=config, **self._given)
-            self._client = cast("S3Client", client)
-        return self._client
+class _Address(NamedTuple):
+    endpoint: str
+    region: str
+    key: str
+    secret: str
+
+
+@lru_cache(maxsize=1)
+def _client(at: _Address) -> "S3Client":
+    """Kept from batch to batch: making one takes as long as reading a dozen files."""
+    import botocore.session
+    from botocore.config import Config
+
+    client = botocore.session.get_session().create_client(
+        "s3",
+        endpoint_url=at.endpoint,
+        region_name=at.region,
+        aws_access_key_id=at.key,
+        aws_secret_access_key=at.secret,
+        config=Config(
+            signature_version="s3v4",
+            s3={"addressing_style": "path"},
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=READ_TIMEOUT,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            response_checksum_validation="when_required",
+        ),
+    )
+    return cast("S3Client", client)
 
 
 def _translated(error: Any) -> Exception:
     """An absent file is a fact of its task. A refusal is not: it would lose every file of every task."""
     code = str(error.response.get("Error", {}).get("Code", ""))
-    if code in ABSENT:
+    if code in ABSENT | IMPOSSIBLE:
         return FileMissing("it is not in the storage")
     if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
         return SourceUnavailable(f"The old storage does not answer ({code}).")
