@@ -183,7 +183,7 @@ class _Gateway:
                 event = rest_event(request, resource=target.route.path, path_parameters=target.parameters)
             return await self._invoker.invoke(target.function, event, request_id=request_id, trace=trace)
         except (BodyTooLarge, EventTooLarge) as exc:
-            detail = f"The request body is larger than the {limit} bytes a function takes."
+            detail = f"The request body is larger than the {limit} bytes a function takes.{self._way_around()}"
             raise problem(413, "Request Too Long", detail, "BODY_TOO_LARGE") from exc
         except Throttled as exc:
             raise problem(
@@ -193,6 +193,11 @@ class _Gateway:
             raise problem(503, "Service Unavailable", str(exc), "BUSY", headers=retry_after(exc.retry_after)) from exc
         except LaunchFailed as exc:
             raise problem(503, "Service Unavailable", str(exc), "NO_SANDBOX", headers=retry_after(5)) from exc
+
+    def _way_around(self) -> str:
+        """Where the payload limit of functions does not reach, if this API has such a place."""
+        has_uploads = any(route.method == "POST" and route.path.endswith("/uploads") for route in self._template.routes)
+        return " A file goes straight to the storage by POST /uploads." if has_uploads else ""
 
     def _specs(self) -> Iterable[FunctionSpec]:
         return self._template.functions.values()
