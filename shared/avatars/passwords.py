@@ -1,10 +1,10 @@
 """Passwords: argon2id over the whole of them; bcrypt of the old system is verified once more, then replaced."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import BoundedSemaphore
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, TypeVar
 
 from passlib.context import CryptContext  # type: ignore[import-untyped]  # libpass ships no types
 from passlib.hash import argon2, bcrypt  # type: ignore[import-untyped]  # libpass ships no types
@@ -32,7 +32,9 @@ MAX_BCRYPT_ROUNDS = 14
 PasswordToCheck = Annotated[SecretStr, Field(max_length=1024)]
 PasswordToSet = Annotated[SecretStr, Field(min_length=8, max_length=256)]
 
+T = TypeVar("T")
 _places = BoundedSemaphore(AT_ONCE)
+_hashers = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="hash")  # malloc keeps 19 MiB for every thread that hashed
 
 
 class Busy(Refusal):
@@ -59,8 +61,7 @@ class Verdict:
 
 def hash_of(password: str) -> str:
     """The PHC string to store; takes about 35 ms and 19 MiB on purpose. Raises Busy."""
-    with _place():
-        return _hash(password)
+    return _in_turn(lambda: _hash(password))
 
 
 def verify(password: str, stored: str | None, *, legacy_rounds: int | None) -> Verdict:
@@ -71,8 +72,7 @@ def verify(password: str, stored: str | None, *, legacy_rounds: int | None) -> V
     """
     if stored is not None:
         check(stored)
-    with _place():
-        return _compared(password, stored, legacy_rounds)
+    return _in_turn(lambda: _compared(password, stored, legacy_rounds))
 
 
 def check(stored: str) -> None:
@@ -88,13 +88,12 @@ def check(stored: str) -> None:
         raise TooExpensive("a stored password hash is above the ceiling of its cost")
 
 
-@contextmanager
-def _place() -> Iterator[None]:
-    """One of the few places for hashing in this process, whose threads would otherwise take 19 MiB each."""
+def _in_turn(work: Callable[[], T]) -> T:
+    """Do it at one of the few places for hashing in this process. Raises Busy."""
     if not _places.acquire(timeout=WAIT_SECONDS):
         raise Busy
     try:
-        yield
+        return _hashers.submit(work).result()
     finally:
         _places.release()
 
