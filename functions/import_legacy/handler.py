@@ -6,7 +6,16 @@ from typing import Annotated, Literal
 import psycopg
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
-from avatars import legacy, legacy_rows, legacy_schema, legacy_source, legacy_tasks, legacy_users, media
+from avatars import (
+    legacy,
+    legacy_preparation,
+    legacy_rows,
+    legacy_schema,
+    legacy_source,
+    legacy_tasks,
+    legacy_users,
+    media,
+)
 from avatars.legacy import Outcome
 from avatars.legacy_rows import OldTask, OldUser, Size
 from avatars.owners import Owner
@@ -111,7 +120,7 @@ def _take_task(row: OldTask, owner: Owner | legacy.Note, storage: legacy_source.
     if isinstance(owner, legacy.Note):
         return Outcome("skipped", (owner,))
     at = settings()
-    task = legacy_tasks.prepare(
+    task = legacy_preparation.prepare(
         row, owner, storage=storage, images_bucket=at.minio_images_bucket, models_bucket=at.minio_3d_files_bucket
     )
     if isinstance(task, Outcome):

@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from avatars import legacy_tasks
+from avatars import legacy_preparation, legacy_tasks
 from avatars.legacy_rows import OldFile, OldTask
 from avatars.legacy_schema import NotUnderstood
 from avatars.legacy_source import SourceRefused, SourceUnavailable
@@ -374,8 +374,8 @@ def test_an_old_file_that_lies_where_ours_would_is_never_written_over() -> None:
     """The old storage may be the very server that Facet uses, with the same buckets."""
     key, uuid = f"{task_uuid(1)}.glb", UUID(task_uuid(1))
     task = OldTask(1, str(uuid), "SUCCESS", 1, "a@b", "", None, OldFile("3d-files", key), "", None, None)
-    assert legacy_tasks._model_file(task, uuid, "3d-files", b"").object_key == f"{uuid}/model.glb"
-    assert legacy_tasks._model_file(task, uuid, "other-3d-files", b"").object_key == key
+    assert legacy_preparation._model_file(task, uuid, "3d-files", b"").object_key == f"{uuid}/model.glb"
+    assert legacy_preparation._model_file(task, uuid, "other-3d-files", b"").object_key == key
 
 
 # ---- what is not understood, and servers that refuse -----------------------------------------------------------------
