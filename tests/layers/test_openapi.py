@@ -257,6 +257,10 @@ def test_the_success_is_what_the_view_returns(document: dict[str, Any], post: di
     assert (deleted["description"], "content" in deleted) == ("No Content", False)
 
 
+def test_answers_have_all_their_fields(document: dict[str, Any]) -> None:
+    assert document["components"]["schemas"]["Accepted"]["required"] == ["request_uuid", "skipped"]
+
+
 def headers(document: Mapping[str, Any], path: str, method: str, status: str) -> set[str]:
     found: set[str] = set(document["paths"][path][method]["responses"][status]["headers"])
     return found - {"X-Request-Id"}

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
-from pydantic.json_schema import JsonSchemaMode, models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
 from facet.endpoint import Endpoint
 from facet.openapi.examples import example_of
@@ -50,6 +50,15 @@ _KEPT_FAILURE: Schema = {
 FAILURES = {"Problem": _PROBLEM, "KeptFailure": _KEPT_FAILURE, "Fault": _FAULT}
 
 
+class _Generator(GenerateJsonSchema):
+    """What is answered has all of its fields, those with defaults too."""
+
+    def field_is_required(self, field: Any, total: bool) -> bool:
+        if self.mode == "serialization" and field["type"] == "model-field":
+            return True
+        return super().field_is_required(field, total)
+
+
 class Models:
     """The JSON schemas of all models at once, so that equal names are told apart."""
 
@@ -63,7 +72,9 @@ class Models:
                     used[(model, "validation")] = None
             if endpoint.returns is not None:
                 used[(endpoint.returns, "serialization")] = None
-        self._references, definitions = models_json_schema(list(used), ref_template=REFERENCE)
+        self._references, definitions = models_json_schema(
+            list(used), ref_template=REFERENCE, schema_generator=_Generator
+        )
         self.schemas: dict[str, Schema] = definitions.get("$defs", {})
         # What becomes parameters is no schema of its own.
         self._parameters = {model: self.schemas.pop(self._name(model)) for model in sorted(parameters, key=str)}
