@@ -1,5 +1,6 @@
 """`make bench`: figures of one machine, one after the other, on a stack of its own. Nothing here passes or fails."""
 
+import asyncio
 import secrets
 import statistics
 import sys
@@ -8,12 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from multiprocessing import Process
 from pathlib import Path
 
 import boto3
 import httpx
 from botocore.config import Config
 
+from tests.stack import crowd
 from tests.stacks import PROJECT, Stack, running
 
 PHOTO = (PROJECT / "tests/data/astronaut.png").read_bytes()
@@ -26,7 +29,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="facet-bench-") as folder, running(Path(folder)) as stack:
         say("stack ready", f"{time.perf_counter() - begun:.1f} s")
         with httpx.Client(base_url=stack.api, timeout=60) as http:
-            for line in (*invocations(http), *sign_in(http), *tasks(http), *objects(stack)):
+            for line in (*invocations(http), *sign_in(http), *tasks(http), *waiting(stack), *objects(stack)):
                 say(*line)
 
 
@@ -81,6 +84,32 @@ def tasks(http: httpx.Client) -> Iterator[tuple[str, str]]:
     for uuid in uuids:
         finished(uuid)
     yield "those 40 avatars by one agent", f"{40 / (time.perf_counter() - begun):.1f}/s"
+
+
+def waiting(stack: Stack) -> Iterator[tuple[str, str]]:
+    """Reads without and with clients that wait for a task and ask again for ever, in a process of their own."""
+    with httpx.Client(base_url=stack.api, timeout=60) as http:
+        task = f"{crowd.TASKS}/{crowd.stuck(stack, http)}"
+
+        def read() -> None:
+            http.get(f"{task}/status").raise_for_status()
+
+        yield "a status, nobody waiting", spread(timed(300, read))
+        clients = Process(target=stay, args=(stack.api, task, http.headers["access-token"]), daemon=True)
+        clients.start()
+        time.sleep(10)  # until they have found their pace
+        yield f"a status, {crowd.CLIENTS} clients waiting", spread(timed(300, read))
+        yield (
+            f"a whole task, {crowd.CLIENTS} clients waiting",
+            spread(timed(300, lambda: http.get(task).raise_for_status())),
+        )
+        assert clients.is_alive(), "a waiting client was refused"
+        clients.terminate()
+        clients.join()
+
+
+def stay(api: str, path: str, token: str) -> None:
+    asyncio.run(crowd.stay(api, path, token))
 
 
 def objects(stack: Stack) -> Iterator[tuple[str, str]]:
