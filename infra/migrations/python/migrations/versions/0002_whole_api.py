@@ -44,7 +44,7 @@ COMMENT ON COLUMN tasks.lost IS 'How often an agent began and fell silent.';
 COMMENT ON COLUMN tasks.sandbox_outcome IS 'How a task in test mode ends; no agent ever sees it.';
 COMMENT ON COLUMN tasks.sandbox_due_at IS 'When it ends so; null with an outcome that never comes.';
 CREATE INDEX tasks_sandbox_due ON tasks (sandbox_due_at) WHERE finished_at IS NULL AND sandbox_due_at IS NOT NULL;
-CREATE INDEX tasks_in_flight ON tasks (user_id, api_key_id) WHERE finished_at IS NULL;
+CREATE INDEX tasks_in_flight ON tasks (user_id, finished_at, api_key_id);
 CREATE INDEX tasks_queue ON tasks (id) WHERE status IN ('INITIAL', 'PENDING') AND NOT test_mode;
 CREATE INDEX tasks_finished ON tasks (finished_at) WHERE finished_at IS NOT NULL;
 
