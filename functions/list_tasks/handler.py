@@ -23,6 +23,16 @@ def _split(values: Any) -> Any:
     return [part for value in values for part in value.split(",")] if isinstance(values, Sequence) else values
 
 
+def _written_out(value: Any) -> Any:
+    """A bare number would count as seconds since 1970; nobody means that."""
+    if isinstance(value, str) and "-" not in value[1:]:
+        raise ValueError("a time such as 2026-11-22T18:54:08Z is expected")
+    return value
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+
+
 class Chosen(BaseModel):
     status: Annotated[list[resource.Status], BeforeValidator(_split)] = Field(
         default=[],
@@ -33,10 +43,10 @@ class Chosen(BaseModel):
     cursor: str | None = Field(
         default=None, description="`next_cursor` of the page before; without it, the first page."
     )
-    created_after: AwareDatetime | None = Field(
+    created_after: Time | None = Field(
         default=None, description="Only tasks made later than this.", examples=["2026-11-22T18:54:08Z"]
     )
-    created_before: AwareDatetime | None = Field(
+    created_before: Time | None = Field(
         default=None, description="Only tasks made earlier than this.", examples=["2026-11-23T00:00:00Z"]
     )
 
