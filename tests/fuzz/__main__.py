@@ -8,15 +8,14 @@ import os
 import random
 import sys
 import time
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 
 from tests.fuzz.runs import OPTIONS, SETTINGS, Audience, Outcome, credentials, fuzz
 from tests.stacks import PROJECT, running
 
 AUDIENCES: tuple[Audience, ...] = ("user", "integration")
-PHASES = ("examples,coverage,fuzzing", "stateful")
-EXAMPLES = 100  # at most, in one round: an operation's cases, or sequences of calls
+EXAMPLES = {"examples,coverage,fuzzing": 100, "stateful": 500}  # a round's cases an operation, or calls in sequences
 
 
 def main() -> int:
@@ -32,9 +31,15 @@ def main() -> int:
             reports = folder / f"round-{turn + 1}"
             reports.mkdir()
             given = credentials(stack)
-            for audience, phases in ((audience, phases) for audience in AUDIENCES for phases in PHASES):
+            for audience, phases in product(AUDIENCES, EXAMPLES):
                 outcome = fuzz(
-                    stack, audience, given, reports=reports, phases=phases, examples=EXAMPLES, seed=seed + turn
+                    stack,
+                    audience,
+                    given,
+                    reports=reports,
+                    phases=phases,
+                    examples=EXAMPLES[phases],
+                    seed=seed + turn,
                 )
                 cases, failed = cases + outcome.cases, failed + (not outcome.passed)
                 _say(f"{audience}, {phases}, seed {seed + turn}", outcome)

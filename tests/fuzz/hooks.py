@@ -2,7 +2,9 @@
 
 import itertools
 import os
+import random
 import threading
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +22,7 @@ PHOTO = pictures.photo()
 PROBLEM = "application/problem+json"
 
 _turns: Iterator[int] = itertools.count()
+_made: deque[str] = deque(maxlen=30)  # tasks of this run's caller, the newest ones
 _lock = threading.Lock()
 
 
@@ -47,7 +50,11 @@ def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -
 
 
 def _make_real(case: Case[Any]) -> None:
-    """A random size is not the photo's, and nobody has a random password."""
+    """A random UUID names no task, a random size is not the photo's, and nobody has a random password."""
+    if "uuid" in case.path_parameters and _made:
+        case.path_parameters["uuid"] = random.choice(_made)
+    if case.path_parameters.get("name"):
+        case.path_parameters["name"] = random.choice(["photo.jpg", "model.glb"])
     if not isinstance(case.body, dict):
         return
     known: dict[str, str | int] = {"password": PASSWORD, "current_password": PASSWORD}
@@ -62,12 +69,16 @@ def _make_real(case: Case[Any]) -> None:
 
 @schemathesis.hook
 def after_call(context: HookContext, case: Case[Any], response: Response) -> None:
-    """The photo goes where an upload says, so that tasks can be made of it."""
-    if not name_of(case).startswith("create_upload") or response.status_code != 201:
+    """The photo goes where an upload says, so that tasks can be made of it; tasks are remembered."""
+    if response.status_code != 201:
         return
-    upload = response.json()
-    if upload["headers"].get("content-length") == str(len(PHOTO)):
-        httpx.put(upload["url"], content=PHOTO, headers=upload["headers"], trust_env=False)
+    made = response.json()
+    if "request_uuid" in made:
+        _made.append(made["request_uuid"])
+    if not name_of(case).startswith("create_upload"):
+        return
+    if made["headers"].get("content-length") == str(len(PHOTO)):
+        httpx.put(made["url"], content=PHOTO, headers=made["headers"], trust_env=False)
 
 
 @schemathesis.deserializer("image/png")
