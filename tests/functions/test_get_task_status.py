@@ -25,3 +25,12 @@ def test_a_cancelled_task_counts_as_failed_and_is_not_in_the_history(sql: Sql, p
     sql.execute("UPDATE tasks SET status = 'CANCELLED', finished_at = now(), revision = revision + 1")
     assert api.status(person.headers, request_uuid) == "FAILED"
     assert api.history(person.headers) == []
+
+
+def test_an_open_task_says_when_to_ask_again_and_a_finished_one_does_not(photo: bytes, model: bytes) -> None:
+    headers = api.person().headers
+    request_uuid = api.create(headers, photo).json()["request_uuid"]
+    answer = api.read("status", headers, request_uuid)
+    assert (answer.headers["retry-after"], answer.json()) == ("2", {"status": "PENDING"})
+    api.finish(request_uuid, model)
+    assert "retry-after" not in api.read("status", headers, request_uuid).headers

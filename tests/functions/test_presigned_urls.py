@@ -21,6 +21,7 @@ def test_urls_carry_the_address_clients_reach(monkeypatch: pytest.MonkeyPatch, p
         profile["image_url"],
         api.history(person.headers)[0]["input_image_url"],
         api.read("result", person.headers, created["request_uuid"]).json()["result_file_path"],
+        *(file["url"] for file in api.task(person.headers, created["request_uuid"])["files"]),
     ]
     assert {urlsplit(url).netloc for url in urls} == {"files.example.org"}
 
@@ -34,6 +35,9 @@ def test_reading_asks_the_storage_nothing(monkeypatch: pytest.MonkeyPatch, photo
     assert api.status(person.headers, request_uuid) == "SUCCESS"
     assert api.read("result", person.headers, request_uuid).status == 200
     assert len(api.history(person.headers)) == 1
+    assert len(api.task(person.headers, request_uuid)["files"]) == 2
+    listed = api.request("list_tasks", "GET", "/3d-model-generation/tasks", headers=person.headers)
+    assert len(listed.json()["items"]) == 1
     profile = api.profile(person.headers)
     assert profile.status == 200
 
