@@ -165,9 +165,9 @@ def consume(*bodies: bytes | Mapping[str, object]) -> None:
     invoke("consume_results", rmq_event(RESULTS_QUEUE, "/", messages, broker_arn="arn:aws:mq:test"))
 
 
-def on_schedule(name: str) -> None:
-    """What the clock does to `reap_tasks` or `purge_expired`."""
-    invoke(name, schedule_event(name, datetime.now(UTC)))
+def on_schedule(name: str, **time: int) -> None:
+    """What the clock does to `reap_tasks` or `purge_expired`; `time` may be another minute than now."""
+    invoke(name, schedule_event(name, datetime.now(UTC).replace(**time)))  # type: ignore[arg-type]  # all are int
 
 
 def relay() -> None:

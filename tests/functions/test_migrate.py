@@ -72,7 +72,7 @@ def test_an_untouched_environment_gets_everything(untouched: Settings) -> None:
     result = migrate()
     buckets = [untouched[name] for name in BUCKETS]
     assert result == {
-        "schema": "0001",
+        "schema": "0002",
         "buckets": buckets,
         "queues": QUEUES,
         "policies": ["facet-generation_tasks", "facet-generation_task_results"],
@@ -107,11 +107,11 @@ def test_two_at_once_are_as_good_as_one(untouched: Settings) -> None:
     for migrator in migrators:
         output, errors = migrator.communicate(timeout=60)
         assert migrator.returncode == 0, errors.decode()
-        assert json.loads(output)["schema"] == "0001"
+        assert json.loads(output)["schema"] == "0002"
 
 
 def test_the_schema_can_be_taken_back(untouched: Settings) -> None:
-    assert [migrate(revision=each)["schema"] for each in ("head", "base", "0001", "-1")] == ["0001", None, "0001", None]
+    assert [migrate(revision=each)["schema"] for each in ("head", "base", "0001", "-1")] == ["0002", None, "0001", None]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_service_that_is_down_is_named_with_what_to_check(
         migrate()
     assert re.match(rf"{part}: .+ cannot be reached.+Check .*{setting}", str(failure.value))
     use({setting: environment[setting]}, monkeypatch)
-    assert migrate()["schema"] == "0001"
+    assert migrate()["schema"] == "0002"
 
 
 def test_no_secret_is_in_a_failure(environment: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

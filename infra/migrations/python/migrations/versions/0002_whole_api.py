@@ -168,11 +168,17 @@ COMMENT ON TABLE legacy_imports IS 'What was taken over from the old system once
 COMMENT ON COLUMN legacy_imports.key IS 'Of a task its request_uuid, of a user the SHA-256 of the e-mail in hex.';
 """
 
+SIGN_INS = """
+CREATE INDEX refresh_families_by_revocation ON refresh_families (revoked_at) WHERE revoked_at IS NOT NULL;
+"""
+
 NEW_TABLES = "legacy_imports, rate_limits, idempotency_keys, uploads, object_deletions, erased_tasks"
 
 
 def upgrade() -> None:
-    for statements in (TEST_MODE, TASKS, OBJECT_DELETIONS, UPLOADS, IDEMPOTENCY_KEYS, RATE_LIMITS, LEGACY_IMPORTS):
+    for statements in (
+        TEST_MODE, TASKS, OBJECT_DELETIONS, UPLOADS, IDEMPOTENCY_KEYS, RATE_LIMITS, LEGACY_IMPORTS, SIGN_INS
+    ):  # fmt: skip
         op.execute(statements)
 
 
@@ -183,7 +189,7 @@ def downgrade() -> None:
     op.execute("""
         ALTER TABLE tasks DROP COLUMN options, DROP COLUMN metadata, DROP COLUMN retry_of, DROP COLUMN lost,
             DROP COLUMN test_mode, DROP COLUMN sandbox_outcome, DROP COLUMN sandbox_due_at;
-        DROP INDEX tasks_in_flight, tasks_finished;
+        DROP INDEX tasks_in_flight, tasks_finished, refresh_families_by_revocation;
         ALTER TABLE api_keys DROP COLUMN test_mode, DROP COLUMN scopes;
         ALTER TABLE users DROP COLUMN test_mode, DROP COLUMN password_version
     """)
