@@ -14,7 +14,7 @@ from psycopg.rows import DictRow
 from pydantic import BaseModel, Field
 
 from avatars.owners import Owner
-from avatars.refusals import Refusal
+from avatars.refusals import Refusal, UserGone
 
 Transaction = Callable[[], AbstractContextManager[Connection[DictRow]]]
 
@@ -75,9 +75,13 @@ def fingerprint(request: Mapping[str, object]) -> bytes:
 
 
 def begin(conn: Connection[DictRow], *, owner: Owner, operation: str, key: str | None, fingerprint: bytes) -> Ticket:
-    """Lock a key, or find what it made. `fingerprint` is a SHA-256 of the request. Raises KeyReused or InFlight."""
+    """Lock a key, or find what it made. `fingerprint` is a SHA-256 of the request.
+
+    Raises KeyReused, InFlight or UserGone.
+    """
     if key is None:
         return Ticket(id=None, made=None)
+    _hold_user(conn, owner)
     scope = {"user_id": owner.user_id, "api_key_id": owner.api_key_id, "operation": operation, "key": key}
     while True:  # a second time only when the key was given up between the two statements
         if (ticket := _lock(conn, scope, fingerprint)) is not None:
@@ -139,6 +143,13 @@ def purge(conn: Connection[DictRow], *, limit: int) -> int:
         """,
         (KEPT, limit),
     ).rowcount
+
+
+def _hold_user(conn: Connection[DictRow], owner: Owner) -> None:
+    """Before anything of a user is locked, the user is: an erasure takes the same order."""
+    query = "SELECT FROM users WHERE id = %s AND disabled_at IS NULL FOR KEY SHARE"
+    if owner.user_id is not None and conn.execute(query, (owner.user_id,)).fetchone() is None:
+        raise UserGone
 
 
 def _lock(conn: Connection[DictRow], scope: Mapping[str, object], fingerprint: bytes) -> Ticket | None:
