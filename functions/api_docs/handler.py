@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from facet.function import Function
 from facet.http import Request, Response, accepted, unchanged
 from facet.problems import NotFound
-from facet.settings import settings
+from facet.settings import SettingsError, settings
 
 HERE = Path(__file__).parent
 ASSETS = {
@@ -26,9 +26,8 @@ ASSETS = {
 }
 DAY = "public, max-age=86400"
 ASK = "public, no-cache"  # may be kept, but only used after asking whether it is still current
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'"
-)
+POLICY = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+NO_REFERRER = [("referrer-policy", "no-referrer")]
 
 app = Function("api_docs")
 
@@ -66,7 +65,7 @@ def openapi(request: Request) -> Response:
 def docs(request: Request) -> Response:
     """This document, to read and to try out"""
     page = _cached(request, (HERE / "docs.html").read_bytes(), "text/html; charset=utf-8", ASK)
-    page.headers += [("content-security-policy", POLICY), ("referrer-policy", "no-referrer")]
+    page.headers += [("content-security-policy", f"{POLICY}; connect-src {_reached()}"), *NO_REFERRER]
     return page
 
 
@@ -121,6 +120,14 @@ def problem(
     return _cached(request, known.model_dump_json().encode(), "application/json", ASK, vary=True)
 
 
+def _reached() -> str:
+    """What the page may call: this API, and the storage that it redirects to where there is one."""
+    try:
+        return f"'self' {settings().minio_public_url}"
+    except SettingsError:
+        return "'self'"
+
+
 @lru_cache(maxsize=1)
 def _document(prefix: str) -> bytes:
     document = json.loads((HERE / "openapi.json").read_bytes())
@@ -158,7 +165,7 @@ def _page(request: Request, title: str, content: str) -> Response:
     template = Template((HERE / "problem.html").read_text(encoding="utf-8"))
     body = template.substitute(title=escape(title), content=content).encode()
     page = _cached(request, body, "text/html; charset=utf-8", ASK, vary=True)
-    page.headers += [("content-security-policy", POLICY), ("referrer-policy", "no-referrer")]
+    page.headers += [("content-security-policy", POLICY), *NO_REFERRER]
     return page
 
 

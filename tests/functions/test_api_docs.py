@@ -86,6 +86,13 @@ def test_the_page_runs_nothing_that_is_not_ours() -> None:
     assert "//" not in re.sub(r"<!doctype html>", "", page.body.decode())
 
 
+def test_the_page_may_follow_the_way_to_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "connect-src 'self'" in get("/docs").headers["content-security-policy"]
+    monkeypatch.setenv("MINIO_PUBLIC_URL", "https://files.example.com")
+    settings.cache_clear()
+    assert "connect-src 'self' https://files.example.com" in get("/docs").headers["content-security-policy"]
+
+
 @pytest.mark.parametrize(
     ("asset", "content_type", "begins"),
     [

@@ -316,6 +316,19 @@ def test_pages_of_an_allowed_origin_may_read(bucket: str) -> None:
     assert "access-control-allow-origin" not in foreign.headers
 
 
+def test_a_page_that_was_redirected_by_the_api_may_read_and_no_more(bucket: str) -> None:
+    objects.allow_origins(bucket, ["http://localhost:5173"])
+    objects.put(bucket, "model", GLB, content_type="model/gltf-binary")
+    url = objects.presign_get(bucket, "model", expires_in=60)
+    asked = {"Origin": "null", "Access-Control-Request-Headers": "access-token"}
+    answers = {
+        method: httpx.options(url, headers={**asked, "Access-Control-Request-Method": method}).status_code
+        for method in ("GET", "PUT")
+    }
+    assert answers == {"GET": 200, "PUT": 403}
+    assert httpx.get(url, headers={"Origin": "null"}).headers["access-control-allow-origin"] in ("null", "*")
+
+
 def test_a_server_without_cors_per_bucket_is_reported_and_not_an_error(nowhere: None) -> None:
     with stubbed() as stub:
         stub.add_client_error("put_bucket_cors", "NotImplemented", http_status_code=501)

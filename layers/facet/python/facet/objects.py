@@ -157,19 +157,23 @@ def ensure_bucket(bucket: str) -> None:
 
 
 def allow_origins(bucket: str, origins: Sequence[str]) -> bool:
-    """Let pages of these origins read and upload; False where the server has no CORS per bucket (community MinIO)."""
+    """Let pages of these origins read and upload; False where the server has no CORS per bucket (community MinIO).
+
+    A page that was redirected here by an API of another origin than its own reads as the origin `null`.
+    """
     from botocore.exceptions import ClientError
 
-    rule: CORSRuleTypeDef = {
-        "AllowedOrigins": list(origins),
-        "AllowedMethods": ["GET", "HEAD", "PUT"],
+    read: CORSRuleTypeDef = {
+        "AllowedOrigins": ["null"],
+        "AllowedMethods": ["GET", "HEAD"],
         "AllowedHeaders": ["*"],
         "ExposeHeaders": ["ETag", "Content-Length", "Content-Range", "Content-Disposition"],
         "MaxAgeSeconds": 600,
     }
+    write: CORSRuleTypeDef = {**read, "AllowedOrigins": list(origins), "AllowedMethods": ["GET", "HEAD", "PUT"]}
     with _errors_of(bucket):
         try:
-            _client().put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [rule]})
+            _client().put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [write, read]})
         except ClientError as error:
             if _code(error) != "NotImplemented":
                 raise
