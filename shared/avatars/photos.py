@@ -50,12 +50,16 @@ class BodyTooLarge(Refusal):
 
 
 class ImageTooLarge(Refusal):
+    """The photo has more pixels than are decoded, however small its file is. Scale it down and send it again."""
+
     status = 413
     code = "IMAGE_TOO_LARGE"
     title = f"The photo may have at most {MAX_PIXELS // 1_000_000} megapixels and {MAX_SIDE} pixels a side"
 
 
 class ImageTooSmall(Refusal):
+    """The photo has too few pixels for a face to be found in it. Take a larger one."""
+
     status = 422
     code = "IMAGE_TOO_SMALL"
     title = f"The photo must have at least {MIN_SIDE} pixels a side"
