@@ -32,10 +32,11 @@ def decoding_takes(image: Image.Image) -> int:
 
 
 def pixels(image: WebPImageFile) -> Image.Image:
-    """The picture. Its decoder is gone afterwards, and with it the canvases it has for moving pictures.
+    """The picture. Its decoder is gone afterwards, with the canvases it has for moving pictures, and so is `info`.
 
     Raises TypeError when the file is broken.
     """
+    image.info.clear()
     data, _ = image._decoder.get_next()
     del image._decoder
     return Image.frombuffer(image.rawmode, image.size, data, "raw", image.rawmode, 0, 1)
