@@ -2,7 +2,6 @@
 
 import hashlib
 import time
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -173,7 +172,7 @@ def test_a_move_in_the_queue_is_another_version(photo: bytes) -> None:
     assert (answer.status, answer.json()["queue_position"]) == (200, 1)
 
 
-@pytest.mark.parametrize("no_uuid", ["1", "not-a-uuid", "x" * 300, str(uuid.uuid4())])
+@pytest.mark.parametrize("no_uuid", ["1", "not-a-uuid", "x" * 300, "9c1d8c0e-0000-4000-8000-000000000000"])
 def test_an_unknown_task_is_a_problem(no_uuid: str) -> None:
     answer = read(api.person().headers, no_uuid)
     assert (answer.status, answer.json()["code"]) == (404, "TASK_NOT_FOUND")
@@ -193,7 +192,13 @@ def waiting(sql: Sql, headers: dict[str, str], request_uuid: str, **more: str) -
 
 
 def places_taken(sql: Sql) -> int:
-    row = sql.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted").fetchone()
+    row = sql.execute(
+        """
+        SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
+        WHERE locktype = 'advisory' AND classid = %s AND granted AND datname = current_database()
+        """,
+        (LOCKS,),
+    ).fetchone()
     assert row is not None
     return int(row[0])
 
