@@ -55,13 +55,11 @@ _BY_REQUEST_HEADER = {
 
 
 def of_success(endpoint: Endpoint, status: int) -> Schema:
-    """What the declaration implies, and what it names in `sends`. A 304 carries the ETag alone."""
-    if status == 304:
-        return _references(["ETag"])
+    """What the declaration implies, and what it names in `sends`; a 304 says the same of what it leaves out."""
     implied = [name for asked, name in _BY_REQUEST_HEADER.items() if asked in field_names(endpoint.headers)]
     if "cursor" in field_names(endpoint.query):
         implied.append("Link")
-    if 300 <= status < 400:
+    if 300 <= status < 304:
         implied.append("Location")
     if endpoint.limits:
         implied += _LIMITS
