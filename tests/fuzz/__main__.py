@@ -15,7 +15,8 @@ from tests.fuzz.runs import OPTIONS, SETTINGS, Audience, Outcome, credentials, f
 from tests.stacks import PROJECT, running
 
 AUDIENCES: tuple[Audience, ...] = ("user", "integration")
-EXAMPLES = {"examples,coverage,fuzzing": 100, "stateful": 500}  # a round's cases an operation, or calls in sequences
+EXAMPLES = 100  # an operation's cases, or sequences of calls
+SECONDS = {"examples,coverage,fuzzing": None, "stateful": 90}  # sequences are made up anew for so long
 
 
 def main() -> int:
@@ -31,15 +32,16 @@ def main() -> int:
             reports = folder / f"round-{turn + 1}"
             reports.mkdir()
             given = credentials(stack)
-            for audience, phases in product(AUDIENCES, EXAMPLES):
+            for audience, phases in product(AUDIENCES, SECONDS):
                 outcome = fuzz(
                     stack,
                     audience,
                     given,
                     reports=reports,
                     phases=phases,
-                    examples=EXAMPLES[phases],
+                    examples=EXAMPLES,
                     seed=seed + turn,
+                    seconds=SECONDS[phases],
                 )
                 cases, failed = cases + outcome.cases, failed + (not outcome.passed)
                 _say(f"{audience}, {phases}, seed {seed + turn}", outcome)
