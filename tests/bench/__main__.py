@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from multiprocessing import Process
+from multiprocessing import Process, Value
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
 import boto3
@@ -91,25 +92,31 @@ def waiting(stack: Stack) -> Iterator[tuple[str, str]]:
     with httpx.Client(base_url=stack.api, timeout=60) as http:
         task = f"{crowd.TASKS}/{crowd.stuck(stack, http)}"
 
-        def read() -> None:
-            http.get(f"{task}/status").raise_for_status()
+        def read(path: str) -> list[float]:
+            """Spread over ten seconds: the clients come in waves."""
+            seconds = []
+            for _ in range(400):
+                seconds += timed(1, lambda: http.get(path).raise_for_status())
+                time.sleep(0.025)
+            return seconds
 
-        yield "a status, nobody waiting", spread(timed(300, read))
-        clients = Process(target=stay, args=(stack.api, task, http.headers["access-token"]), daemon=True)
+        yield "a status, nobody waiting", spread(read(f"{task}/status"))
+        yield "a whole task, nobody waiting", spread(read(task))
+        answers = Value("i", 0)
+        clients = Process(target=stay, args=(stack.api, task, http.headers["access-token"], answers), daemon=True)
         clients.start()
-        time.sleep(10)  # until they have found their pace
-        yield f"a status, {crowd.CLIENTS} clients waiting", spread(timed(300, read))
-        yield (
-            f"a whole task, {crowd.CLIENTS} clients waiting",
-            spread(timed(300, lambda: http.get(task).raise_for_status())),
-        )
+        time.sleep(5)  # until all are there
+        begun, before = time.perf_counter(), answers.value
+        yield f"a status, {crowd.CLIENTS} clients waiting", spread(read(f"{task}/status"))
+        yield f"a whole task, {crowd.CLIENTS} clients waiting", spread(read(task))
+        yield "answers to those meanwhile", f"{(answers.value - before) / (time.perf_counter() - begun):.0f}/s"
         assert clients.is_alive(), "a waiting client was refused"
         clients.terminate()
         clients.join()
 
 
-def stay(api: str, path: str, token: str) -> None:
-    asyncio.run(crowd.stay(api, path, token))
+def stay(api: str, path: str, token: str, answers: "Synchronized[int]") -> None:
+    asyncio.run(crowd.stay(api, path, token, answers))
 
 
 def objects(stack: Stack) -> Iterator[tuple[str, str]]:

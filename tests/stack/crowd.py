@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from multiprocessing.sharedctypes import Synchronized
 
 import httpx
 
@@ -59,14 +60,18 @@ async def crowd(api: str, path: str, token: str) -> AsyncIterator[Crowd]:
         await crowd.answered()
 
 
-async def stay(api: str, path: str, token: str) -> None:
-    """Clients as they should be: each asks again for ever, with what it knows, as soon as the answer before allows."""
+async def stay(api: str, path: str, token: str, answers: "Synchronized[int]") -> None:
+    """Clients as they should be: each asks again for ever, with what it knows, as soon as the answer before allows.
+
+    `answers` counts what they get.
+    """
 
     async def one(http: httpx.AsyncClient) -> None:
         headers = {"prefer": "wait=20"}
         while True:
             answer = await http.get(path, headers=headers)
             assert answer.status_code in (200, 304), answer.text
+            answers.value += 1
             headers["if-none-match"] = answer.headers["etag"]
             if "preference-applied" not in answer.headers:
                 await asyncio.sleep(int(answer.headers["retry-after"]))
