@@ -157,14 +157,15 @@ def ensure_bucket(bucket: str) -> None:
 
 
 def allow_origins(bucket: str, origins: Sequence[str]) -> bool:
-    """Let pages of these origins read and upload; False where the server has no CORS per bucket (community MinIO).
+    """Let pages of these origins upload, and any page read; False where the server has no CORS per bucket (MinIO).
 
-    A page that was redirected here by an API of another origin than its own reads as the origin `null`.
+    Reading takes a presigned URL, which is good outside of browsers too; and a page that the API redirects here comes
+    as the origin `null`, or, like the API's own documentation, from an origin the storage has not heard of.
     """
     from botocore.exceptions import ClientError
 
     read: CORSRuleTypeDef = {
-        "AllowedOrigins": ["null"],
+        "AllowedOrigins": ["*"],
         "AllowedMethods": ["GET", "HEAD"],
         "AllowedHeaders": ["*"],
         "ExposeHeaders": ["ETag", "Content-Length", "Content-Range", "Content-Disposition"],
