@@ -13,8 +13,9 @@ from psycopg import Connection
 from psycopg.rows import DictRow
 from pydantic import BaseModel, Field
 
+from avatars import users
 from avatars.owners import Owner
-from avatars.refusals import Refusal, UserGone
+from avatars.refusals import Refusal
 
 Transaction = Callable[[], AbstractContextManager[Connection[DictRow]]]
 
@@ -81,7 +82,7 @@ def begin(conn: Connection[DictRow], *, owner: Owner, operation: str, key: str |
     """
     if key is None:
         return Ticket(id=None, made=None)
-    _hold_user(conn, owner)
+    users.hold(conn, owner)
     scope = {"user_id": owner.user_id, "api_key_id": owner.api_key_id, "operation": operation, "key": key}
     while True:  # a second time only when the key was given up between the two statements
         if (ticket := _lock(conn, scope, fingerprint)) is not None:
@@ -143,13 +144,6 @@ def purge(conn: Connection[DictRow], *, limit: int) -> int:
         """,
         (KEPT, limit),
     ).rowcount
-
-
-def _hold_user(conn: Connection[DictRow], owner: Owner) -> None:
-    """Before anything of a user is locked, the user is: an erasure takes the same order."""
-    query = "SELECT FROM users WHERE id = %s AND disabled_at IS NULL FOR KEY SHARE"
-    if owner.user_id is not None and conn.execute(query, (owner.user_id,)).fetchone() is None:
-        raise UserGone
 
 
 def _lock(conn: Connection[DictRow], scope: Mapping[str, object], fingerprint: bytes) -> Ticket | None:

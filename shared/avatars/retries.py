@@ -3,7 +3,7 @@
 from psycopg import Connection
 from psycopg.rows import DictRow
 
-from avatars import tasks
+from avatars import tasks, users
 from avatars.owners import Owner
 from avatars.refusals import Refusal
 
@@ -26,7 +26,11 @@ def find(conn: Connection[DictRow], *, owner: Owner, request_uuid: str) -> DictR
 
 
 def hold(conn: Connection[DictRow], *, owner: Owner, task: DictRow) -> int:
-    """The id of its photo, which stays until the transaction ends. Raises tasks.TaskNotFound if deleted meanwhile."""
+    """The id of its photo, which stays until the transaction ends.
+
+    Raises UserGone, or tasks.TaskNotFound if the task was deleted meanwhile.
+    """
+    users.hold(conn, owner)
     row = conn.execute("SELECT photo_id FROM tasks WHERE id = %s FOR KEY SHARE", (task["id"],)).fetchone()
     if row is None:
         raise tasks.TaskNotFound(str(task["request_uuid"]), owner)

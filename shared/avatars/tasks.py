@@ -12,10 +12,10 @@ from psycopg import Connection
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
-from avatars import documents, in_flight, sandbox
+from avatars import documents, in_flight, sandbox, users
 from avatars.documents import NEEDS_SETTLING
 from avatars.owners import Owner, is_web_user, sees_tasks
-from avatars.refusals import Refusal, UserGone
+from avatars.refusals import Refusal
 from avatars.sandbox import Outcome
 
 TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -71,16 +71,15 @@ def create(
 
     Raises UserGone when the owner has been erased or disabled meanwhile, and TooManyInFlight.
     """
+    users.hold(conn, owner)
     in_flight.reserve(conn, owner=owner, test_mode=outcome is not None, limit=limit)
     row = conn.execute(
         """
         INSERT INTO tasks (request_uuid, user_id, api_key_id, client_type, photo_id, output_bucket, traceparent,
                            options, metadata, retry_of, test_mode, sandbox_outcome, sandbox_due_at)
-        SELECT %(request_uuid)s, %(user_id)s::bigint, %(api_key_id)s::bigint, %(client_type)s, %(photo_id)s,
-               %(output_bucket)s, %(traceparent)s, %(options)s, %(metadata)s, %(retry_of)s,
-               %(outcome)s::text IS NOT NULL, %(outcome)s::text, now() + %(due_in)s
-        WHERE %(user_id)s::bigint IS NULL
-           OR EXISTS (SELECT FROM users WHERE id = %(user_id)s::bigint AND disabled_at IS NULL FOR KEY SHARE)
+        VALUES (%(request_uuid)s, %(user_id)s, %(api_key_id)s, %(client_type)s, %(photo_id)s, %(output_bucket)s,
+                %(traceparent)s, %(options)s, %(metadata)s, %(retry_of)s,
+                %(outcome)s::text IS NOT NULL, %(outcome)s, now() + %(due_in)s)
         RETURNING id, request_uuid, created_at
         """,
         {
@@ -98,8 +97,7 @@ def create(
             "due_in": None if outcome is None else outcome.due_in,
         },
     ).fetchone()
-    if row is None:
-        raise UserGone
+    assert row is not None  # RETURNING of one INSERT
     return NewTask(row["id"], row["request_uuid"], row["created_at"])
 
 

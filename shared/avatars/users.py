@@ -100,6 +100,16 @@ def lock(conn: Connection[DictRow], user_id: int | None) -> DictRow:
     return row
 
 
+def hold(conn: Connection[DictRow], owner: Owner) -> None:
+    """Keep the owner's user from being erased in this transaction, nothing where there is none. Raises UserGone.
+
+    Whoever locks or makes anything of a user begins with this: an erasure takes the same order.
+    """
+    query = "SELECT FROM users WHERE id = %s AND disabled_at IS NULL FOR KEY SHARE"
+    if owner.user_id is not None and conn.execute(query, (owner.user_id,)).fetchone() is None:
+        raise UserGone
+
+
 def change(conn: Connection[DictRow], user_id: int | None, *, name: str | None, email: str | None) -> None:
     """Change what is given. Raises UserGone, and EmailTaken also to the slower one of two at once."""
     lock(conn, user_id)

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import LiteralString
 
@@ -10,13 +11,15 @@ from psycopg import Connection
 from psycopg.rows import DictRow
 from pydantic import SecretStr
 
-from avatars import api_keys, erasure, media, outbox, states, tasks, tokens, uploads
+from avatars import api_keys, erasure, idempotency, media, outbox, retries, states, submissions, tasks, tokens, uploads
+from avatars.idempotency import Ticket
 from avatars.owners import Owner
 from avatars.refusals import UserGone
 from tests.shared.avatars import made
 from tests.shared.avatars.conftest import Together
 
 TERMS = SimpleNamespace(refresh_secret_key=SecretStr("k" * 32), refresh_token_expire_minutes=60)
+AT = SimpleNamespace(minio_images_bucket=made.IMAGES, minio_3d_files_bucket=made.MODELS, limit_tasks_in_flight=1000)
 
 
 def web(user_id: int) -> Owner:
@@ -145,3 +148,70 @@ def test_a_refresh_and_an_erasure_at_once_leave_no_session(
 
     assert not [one for one in together(act, 6) if isinstance(one, Exception)]
     assert count(conn, "SELECT count(*) FROM refresh_tokens") == 0
+
+
+def ended(conn: Connection[DictRow], owner: Owner) -> DictRow:
+    """A task that can be tried again."""
+    task = task_of(conn, owner)
+    conn.execute(
+        "UPDATE tasks SET status = 'CANCELLED', finished_at = now(), revision = revision + 1 WHERE id = %s", (task.id,)
+    )
+    return retries.find(conn, owner=owner, request_uuid=str(task.request_uuid))
+
+
+def retry(conn: Connection[DictRow], owner: Owner, old: DictRow) -> None:
+    """As the handler does it, whose first transaction has found the old task."""
+    begun = submissions.begin(
+        conn, owner=owner, ticket=Ticket(None, None), options={}, metadata={}, at=AT, retry_of=old["request_uuid"]
+    )
+    photo_id = retries.hold(conn, owner=owner, task=old)
+    submissions.make(conn, begun, photo_id=photo_id, traceparent=None)
+
+
+def wait_for_an_erasure_that_waits(conn: Connection[DictRow]) -> None:
+    query = "SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = current_database()"
+    while conn.execute(query).fetchone() is None:
+        pass
+
+
+def test_an_erasure_that_comes_in_the_middle_of_a_retry_waits_for_its_end(
+    conn: Connection[DictRow], connect: Callable[[], Connection[DictRow]]
+) -> None:
+    ada = web(made.user(conn))
+    old, eraser = ended(conn, ada), connect()
+
+    def erase() -> None:
+        with eraser.transaction():
+            erasure.erase(eraser, ada)
+
+    with ThreadPoolExecutor(1) as pool:
+        with conn.transaction():
+            photo_id = retries.hold(conn, owner=ada, task=old)
+            erasing = pool.submit(erase)
+            wait_for_an_erasure_that_waits(connect())
+            tasks.create(conn, owner=ada, photo_id=photo_id, output_bucket=made.MODELS, traceparent=None)
+        erasing.result(10)
+    assert count(conn, "SELECT count(*) FROM tasks") == 0
+
+
+def test_of_an_erasure_and_retries_at_once_all_end_and_nothing_is_left(
+    conn: Connection[DictRow], together: Together[object]
+) -> None:
+    for round_ in range(5):
+        ada = web(made.user(conn, f"{round_}@example.org"))
+        old, turns = ended(conn, ada), iter(range(10))
+
+        def act(
+            own: Connection[DictRow], turns: Callable[[], int] = turns.__next__, ada: Owner = ada, old: DictRow = old
+        ) -> object:
+            turn = turns()
+            if turn == 5:
+                return erasure.erase(own, ada)
+            if turn % 2:
+                return idempotency.begin(own, owner=ada, operation="o", key=str(turn), fingerprint=b"f" * 32).made
+            return retry(own, ada, old)
+
+        outcomes = together(act, 10)
+        wrong = [one for one in outcomes if not isinstance(one, UserGone | tasks.TaskNotFound | None)]
+        assert wrong == []
+        assert count(conn, "SELECT (SELECT count(*) FROM tasks) + (SELECT count(*) FROM users) AS count") == 0
