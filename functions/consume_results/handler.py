@@ -13,8 +13,7 @@ def consume_results(message: Message) -> None:
     """Settles a message for good; only failing infrastructure raises, and then the batch comes again."""
     try:
         report = contracts.read_report(message.body)
-        with db.transaction() as conn:
-            results.apply(conn, report, objects=objects)
+        results.settle(db.transaction, report, objects=objects)
     except contracts.Rejected as rejected:
         log.get().warning("message rejected", extra={"code": rejected.code, "reason": str(rejected)})
         broker.dead_letter(

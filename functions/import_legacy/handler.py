@@ -1,29 +1,13 @@
 """Invoked directly (`facet import-legacy`): take over users, tasks and files of the old system, a batch at a time."""
 
-import time
 from typing import Annotated, Literal
 
-import psycopg
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
-from avatars import (
-    legacy,
-    legacy_preparation,
-    legacy_rows,
-    legacy_schema,
-    legacy_source,
-    legacy_tasks,
-    legacy_users,
-    media,
-)
-from avatars.legacy import Outcome
-from avatars.legacy_rows import OldTask, OldUser, Size
-from avatars.owners import Owner
+from avatars import legacy_batches, legacy_source
 from facet import db, objects
 from facet.function import Function
 from facet.settings import settings
-
-BATCH_SECONDS = 120  # of the function's 300: the file that is under way may be a slow one
 
 app = Function("import_legacy")
 
@@ -61,101 +45,34 @@ class Batch(BaseModel):
 
 @app.internal(body=ImportRequest, returns=Batch)
 def import_legacy(body: ImportRequest) -> Batch:
-    phase, _, given = body.after.partition(":")
-    after = int(given) if given else None
+    phase, _, after = body.after.partition(":")
+    page = legacy_batches.Page(int(after) if after else None, body.limit)
+    dsn = body.dsn.get_secret_value()
     storage = legacy_source.Storage(body.s3_url.get_secret_value())  # a bad address is told before anything is done
-    return _users(body, after) if phase == "users" else _tasks(body, after, storage)
-
-
-def _users(body: ImportRequest, after: int | None) -> Batch:
-    with legacy_source.database(body.dsn.get_secret_value()) as old:
-        tables = legacy_schema.find(old)
-        size = legacy_rows.size(old, tables.user, after)
-        rows = legacy_rows.users(old, tables, after=after, limit=body.limit)
-    with db.transaction() as conn:
-        legacy.reserve_ids(conn, "users", size.highest)
-    deadline, outcomes = time.monotonic() + BATCH_SECONDS, {}
-    for row in rows:
-        outcomes[row.id] = _take_user(row, adopt=body.adopt_accounts)
-        if time.monotonic() > deadline:
-            break
-    is_last = len(outcomes) < body.limit and len(outcomes) == len(rows)
-    return _batch("users", outcomes, size, then="tasks" if is_last else f"users:{max(outcomes)}")
-
-
-def _tasks(body: ImportRequest, after: int | None, storage: legacy_source.Storage) -> Batch:
-    with legacy_source.database(body.dsn.get_secret_value()) as old:
-        tables = legacy_schema.find(old)
-        size = legacy_rows.size(old, tables.task, after)
-        rows = legacy_rows.tasks(old, tables, after=after, limit=body.limit)
-    with db.transaction() as conn:
-        legacy.reserve_ids(conn, "tasks", size.highest)
-        present = legacy_tasks.present(conn, rows)
-        owners = legacy_tasks.owners(conn, rows, outside=_outside(conn, body.api_key_id))
-    deadline, outcomes = time.monotonic() + BATCH_SECONDS, {}
-    for row in rows:
-        outcomes[row.id] = legacy.PRESENT if row.id in present else _take_task(row, owners[row.id], storage)
-        if time.monotonic() > deadline:
-            break
-    is_last = len(outcomes) < body.limit and len(outcomes) == len(rows)
-    return _batch("tasks", outcomes, size, then=None if is_last else f"tasks:{max(outcomes)}")
-
-
-def _outside(conn: db.Connection, api_key_id: int | None) -> legacy_tasks.NewOwner | None:
-    """Who gets what came without a user. What nobody could ever see here is not taken over."""
-    if api_key_id is not None:
-        return legacy_tasks.holder_of(conn, api_key_id)
-    return legacy_tasks.NOBODY if settings().integrations_auth == "off" else None
-
-
-def _take_user(row: OldUser, *, adopt: bool) -> Outcome:
-    try:
-        with db.transaction() as conn:
-            return legacy_users.take_over(conn, row, adopt=adopt)
-    except (psycopg.IntegrityError, psycopg.DataError) as error:
-        return _refused(error)
-
-
-def _take_task(row: OldTask, owner: Owner | legacy.Note, storage: legacy_source.Storage) -> Outcome:
-    if isinstance(owner, legacy.Note):
-        return Outcome("skipped", (owner,))
-    at = settings()
-    task = legacy_preparation.prepare(
-        row, owner, storage=storage, images_bucket=at.minio_images_bucket, models_bucket=at.minio_3d_files_bucket
+    if phase == "users":
+        taken = legacy_batches.users(db.transaction, dsn, page, adopt=body.adopt_accounts)
+        return _told("users", taken, then="tasks")
+    taken = legacy_batches.tasks(
+        db.transaction, dsn, page, api_key_id=body.api_key_id, storage=storage, objects=objects, at=settings()
     )
-    if isinstance(task, Outcome):
-        return task
-    with db.transaction() as conn:
-        legacy_tasks.announce(conn, task)
-    try:
-        with db.transaction() as conn:
-            return legacy_tasks.store(conn, task, objects=objects)
-    except media.AlreadyClaimed:
-        return legacy.PRESENT
-    except (psycopg.IntegrityError, psycopg.DataError) as error:
-        return _refused(error)
+    return _told("tasks", taken, then=None)
 
 
-def _refused(error: psycopg.Error) -> Outcome:
-    """One row that breaks a rule of ours must not hold up the others."""
-    return legacy.skipped("ROW_REFUSED", f"it breaks {error.diag.constraint_name or type(error).__name__}")
-
-
-def _batch(phase: Literal["users", "tasks"], outcomes: dict[int, Outcome], size: Size, *, then: str | None) -> Batch:
+def _told(phase: Literal["users", "tasks"], taken: legacy_batches.Batch, *, then: str | None) -> Batch:
     def remarks(state: str) -> list[Remark]:
         return [
             Remark(what="user" if phase == "users" else "task", id=legacy_id, code=note.code, reason=note.reason)
-            for legacy_id, outcome in outcomes.items()
+            for legacy_id, outcome in taken.outcomes.items()
             if outcome.state == state
             for note in outcome.notes
         ]
 
-    states = [outcome.state for outcome in outcomes.values()]
+    states = [outcome.state for outcome in taken.outcomes.values()]
     return Batch(
         phase=phase,
-        done=size.done + len(outcomes),
-        total=size.total,
-        cursor=then,
+        done=taken.size.done + len(states),
+        total=taken.size.total,
+        cursor=then if taken.is_last else f"{phase}:{max(taken.outcomes)}",
         imported=states.count("imported"),
         present=states.count("present"),
         skipped=remarks("skipped"),

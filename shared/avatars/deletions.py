@@ -31,6 +31,17 @@ def add(conn: Connection[DictRow], *, bucket: str, object_key: str, due_in: time
     )
 
 
+def put_off(conn: Connection[DictRow], *, bucket: str, object_key: str, due_in: timedelta) -> None:
+    """Have an object deleted so late, even if it was noted before: whoever is deleting it is done first."""
+    conn.execute(
+        """
+        INSERT INTO object_deletions (bucket, object_key, due_at) VALUES (%s, %s, now() + %s)
+        ON CONFLICT (bucket, object_key) DO UPDATE SET due_at = excluded.due_at
+        """,
+        (bucket, object_key, due_in),
+    )
+
+
 def due(conn: Connection[DictRow], *, limit: int) -> list[Address]:
     """What is to be deleted by now, the longest due first."""
     rows = conn.execute(
@@ -40,7 +51,11 @@ def due(conn: Connection[DictRow], *, limit: int) -> list[Address]:
 
 
 def carry_out(conn: Connection[DictRow], address: Address, *, objects: Objects) -> None:
-    """Delete one object and forget it; nothing if another is at it. What media_objects describes is only forgotten."""
+    """Delete one object and forget it; nothing if another is at it. What media_objects describes is only forgotten.
+
+    The storage is called while the note is locked, and nothing else is: no client waits for a note. Unlocked, it could
+    be put off in between, and a file would go that was just put there; forgotten first, it could be left for ever.
+    """
     row = conn.execute(
         """
         SELECT EXISTS (

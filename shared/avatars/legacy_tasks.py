@@ -78,21 +78,19 @@ def _owner(old: OldTask, user: Taken | None, living: set[int], outside: Owner | 
 
 
 def announce(conn: Connection[DictRow], task: Prepared) -> None:
-    """Note the files before they are there: if this run dies, they are deleted; `store` takes the note back."""
+    """Note the files before they are there: if this run dies, they are deleted. One that died noted the same model."""
     for file in task.files:
-        deletions.add(conn, bucket=file.bucket, object_key=file.object_key, due_in=ABANDONED_AFTER)
+        deletions.put_off(conn, bucket=file.bucket, object_key=file.object_key, due_in=ABANDONED_AFTER)
 
 
-def store(conn: Connection[DictRow], task: Prepared, *, objects: Objects) -> Outcome:
-    """Put the files and make the task. Raises AlreadyClaimed when another run has just done so.
-
-    The notes go first: until the commit nobody else can carry them out, and without it they are back.
-    """
+def put(task: Prepared, *, objects: Objects) -> None:
+    """Put the files that were announced; with no transaction open, because they may be large."""
     for file in task.files:
-        conn.execute(
-            "DELETE FROM object_deletions WHERE bucket = %s AND object_key = %s", (file.bucket, file.object_key)
-        )
         objects.put(file.bucket, file.object_key, file.data, content_type=file.content_type)
+
+
+def store(conn: Connection[DictRow], task: Prepared) -> Outcome:
+    """Make the task whose files were put. Raises AlreadyClaimed when another run has just done so."""
     claimed: dict[str, int] = {file.kind: _claim(conn, file) for file in task.files}
     new_id = _insert(conn, task, claimed)
     legacy.remember(conn, "task", str(task.request_uuid), Taken(task.old.id, new_id))

@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from psycopg.rows import DictRow
 
 from avatars import deletions, glb, media, states
 from avatars.contracts import DEFAULT_FAILURE, Rejected, Report, ResultFile, TaskProgress, TaskResult
+from avatars.idempotency import Transaction
 from avatars.states import LockedTask
 
 MODEL_TYPE = "model/gltf-binary"
@@ -45,22 +47,49 @@ class Objects(Protocol):
     def read(self, bucket: str, key: str, *, limit: int) -> bytes: ...
 
 
-def apply(conn: Connection[DictRow], report: Report, *, objects: Objects) -> None:
+@dataclass(frozen=True)
+class Unusable:
+    """Why the announced model is none, as the task will say."""
+
+    code: str
+    message: str
+
+
+def settle(transaction: Transaction, report: Report, *, objects: Objects) -> None:
     """Change the task as its agent says; nothing if it has ended or was deleted. Raises Rejected for the dead letters.
 
-    The task's row is locked first, so of two handlers with the same message one waits and then finds nothing to do.
+    A model is read with no transaction open: its owner may cancel or delete the task meanwhile. Of two handlers with
+    the same message one waits for the other's lock and then finds nothing to do.
     """
+    if isinstance(report, TaskProgress):
+        with transaction() as conn:
+            if task := _lock_open(conn, report):
+                _progress(conn, task, report)
+        return
+    with transaction() as conn:
+        task = _lock_open(conn, report)
+        if task is None:
+            return
+        _check_name(conn, task, report.minio_metadata)
+    model = _read(report, objects, announced_at=task.announced_at)
+    with transaction() as conn:
+        if task := _lock_open(conn, report):
+            _check_name(conn, task, report.minio_metadata)
+            _finish(conn, task, report, model)
+
+
+def _lock_open(conn: Connection[DictRow], report: Report) -> LockedTask | None:
+    """The task if the report can still change it; if not, a model that came is discarded. Raises UnknownTask."""
     task = states.lock(conn, report.request_uuid)
     if task is None:
         _discard(conn, report, _bucket_of_erased(conn, report.request_uuid), due_in=timedelta())
-    elif task.test_mode:
+        return None
+    if task.test_mode:
         raise UnknownTask(f"the task {report.request_uuid} is in test mode, so no agent has it")
-    elif task.is_finished:
+    if task.is_finished:
         _discard(conn, report, task.output_bucket, due_in=timedelta())
-    elif isinstance(report, TaskResult):
-        _finish(conn, task, report, objects)
-    else:
-        _progress(conn, task, report)
+        return None
+    return task
 
 
 def _bucket_of_erased(conn: Connection[DictRow], request_uuid: uuid.UUID) -> str:
@@ -87,20 +116,15 @@ def _progress(conn: Connection[DictRow], task: LockedTask, report: TaskProgress)
         states.advance(conn, task, progress=report.progress, stage=report.stage)
 
 
-def _finish(conn: Connection[DictRow], task: LockedTask, result: TaskResult, objects: Objects) -> None:
+def _finish(conn: Connection[DictRow], task: LockedTask, result: TaskResult, model: bytes | Unusable) -> None:
+    if isinstance(model, Unusable):
+        states.fail(conn, task, status="FAILED", code=model.code, message=model.message)
+        _discard(conn, result, task.output_bucket, due_in=REFUSED_FILE_STAYS)
+        return
     file = result.minio_metadata
-    _check_name(conn, task, file)
-    try:
-        data = _read(task, file, objects)
-    except objects.NotFound:
-        _refuse(conn, task, result, code="RESULT_MISSING", message="the announced model is not there")
-        return
-    except (glb.NotGlb, objects.Unreadable) as error:
-        _refuse(conn, task, result, code="RESULT_INVALID", message=str(error))
-        return
     try:
         model_id = media.claim(
-            conn, kind="model", bucket=file.bucket, object_key=file.file_name, content_type=MODEL_TYPE, data=data
+            conn, kind="model", bucket=file.bucket, object_key=file.file_name, content_type=MODEL_TYPE, data=model
         )
     except media.AlreadyClaimed:
         raise ForeignResult("another task has claimed this file") from None
@@ -113,11 +137,6 @@ def _finish(conn: Connection[DictRow], task: LockedTask, result: TaskResult, obj
         vertices=result.vertices,
         triangles=result.triangles,
     )
-
-
-def _refuse(conn: Connection[DictRow], task: LockedTask, result: TaskResult, *, code: str, message: str) -> None:
-    states.fail(conn, task, status="FAILED", code=code, message=message)
-    _discard(conn, result, task.output_bucket, due_in=REFUSED_FILE_STAYS)
 
 
 def _check_name(conn: Connection[DictRow], task: LockedTask, file: ResultFile) -> None:
@@ -141,15 +160,22 @@ def _exists_any(conn: Connection[DictRow], request_uuids: set[uuid.UUID]) -> boo
     return row is not None
 
 
-def _read(task: LockedTask, file: ResultFile, objects: Objects) -> bytes:
-    """The model's bytes. Raises what `objects` raises, NotGlb or ForeignResult."""
-    stored = objects.head(file.bucket, file.file_name)
-    if not _is_own_name(task.request_uuid, file.file_name) and stored.last_modified < task.announced_at - CLOCK_SLACK:
-        raise ForeignResult("the file is older than the task")
-    if stored.size > MAX_MODEL_BYTES:
-        raise glb.NotGlb(f"{stored.size} bytes are more than {MAX_MODEL_BYTES}")
-    data = objects.read(file.bucket, file.file_name, limit=MAX_MODEL_BYTES)
-    glb.check(data)
+def _read(result: TaskResult, objects: Objects, *, announced_at: datetime) -> bytes | Unusable:
+    """The model's bytes. Raises ForeignResult, and what `objects` raises when the storage is away."""
+    file = result.minio_metadata
+    try:
+        stored = objects.head(file.bucket, file.file_name)
+        is_older = stored.last_modified < announced_at - CLOCK_SLACK
+        if is_older and not _is_own_name(result.request_uuid, file.file_name):
+            raise ForeignResult("the file is older than the task")
+        if stored.size > MAX_MODEL_BYTES:
+            return Unusable("RESULT_INVALID", f"{stored.size} bytes are more than {MAX_MODEL_BYTES}")
+        data = objects.read(file.bucket, file.file_name, limit=MAX_MODEL_BYTES)
+        glb.check(data)
+    except objects.NotFound:
+        return Unusable("RESULT_MISSING", "the announced model is not there")
+    except (glb.NotGlb, objects.Unreadable) as error:
+        return Unusable("RESULT_INVALID", str(error))
     return data
 
 

@@ -120,7 +120,10 @@ def test_all_that_can_be_is_taken_over_and_the_rest_is_named_with_its_reason(old
     assert remarks(batches, "changed") == CHANGED
     assert sql.execute("SELECT array_agg(id ORDER BY id) FROM tasks").fetchone() == (IMPORTED_TASKS,)
     assert (batches[-1]["done"], batches[-1]["total"]) == (19, 19)
+    sql.execute("UPDATE object_deletions SET due_at = now()")
+    api.on_schedule("purge_expired")
     assert sql.execute("SELECT count(*) FROM object_deletions").fetchone() == (0,)
+    assert set(sql.execute("SELECT bucket, object_key FROM media_objects").fetchall()) <= stored_keys()
 
 
 def test_a_second_run_changes_nothing(old: OldSystem, sql: Sql) -> None:

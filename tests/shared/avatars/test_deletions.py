@@ -98,3 +98,11 @@ def test_a_crash_after_the_deletion_deletes_again(conn: Connection[DictRow]) -> 
         deletions.carry_out(conn, MODEL, objects=storage)
     deletions.carry_out(conn, MODEL, objects=storage)
     assert storage.deleted == [MODEL, MODEL]
+
+
+def test_what_is_put_off_goes_later_than_it_was_noted(conn: Connection[DictRow]) -> None:
+    add(conn)
+    deletions.put_off(conn, bucket=MODEL.bucket, object_key=MODEL.object_key, due_in=timedelta(hours=1))
+    assert deletions.due(conn, limit=9) == []
+    [row] = rows(conn)
+    assert timedelta(minutes=59) < row["due_in"] <= timedelta(hours=1)

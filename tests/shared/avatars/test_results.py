@@ -2,6 +2,8 @@
 
 import json
 import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -9,8 +11,8 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import DictRow
 
-from avatars import results, states
-from avatars.contracts import Rejected, ResultFile, TaskProgress, TaskResult
+from avatars import removal, results, states
+from avatars.contracts import Rejected, Report, ResultFile, TaskProgress, TaskResult
 from tests.shared.avatars import made
 from tests.shared.avatars.conftest import Together
 
@@ -40,6 +42,17 @@ class Bucket:
         return GLB
 
 
+def settle(conn: Connection[DictRow], report: Report, objects: results.Objects | None = None) -> None:
+    """On one connection, each transaction of it inside the caller's if there is one."""
+
+    @contextmanager
+    def transaction() -> Iterator[Connection[DictRow]]:
+        with conn.transaction():
+            yield conn
+
+    results.settle(transaction, report, objects=objects or Bucket())
+
+
 @pytest.fixture
 def tasks(conn: Connection[DictRow]) -> list[TaskResult]:
     """The results of two tasks, by a name that either may claim."""
@@ -52,7 +65,7 @@ def tasks(conn: Connection[DictRow]) -> list[TaskResult]:
 def test_one_message_handled_by_several_at_once_counts_once(
     conn: Connection[DictRow], tasks: list[TaskResult], together: Together[None]
 ) -> None:
-    assert together(lambda own: results.apply(own, tasks[0], objects=Bucket()), 5) == [None] * 5
+    assert together(lambda own: settle(own, tasks[0]), 5) == [None] * 5
     assert conn.execute("SELECT status, revision FROM tasks ORDER BY id").fetchone() == {
         "status": "SUCCESS",
         "revision": 2,
@@ -64,7 +77,7 @@ def test_two_tasks_that_claim_one_file_at_once_do_not_share_it(
     conn: Connection[DictRow], tasks: list[TaskResult], together: Together[None]
 ) -> None:
     waiting = list(tasks)
-    outcomes = together(lambda own: results.apply(own, waiting.pop(), objects=Bucket()), 2)
+    outcomes = together(lambda own: settle(own, waiting.pop()), 2)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["ForeignResult", "NoneType"]
     assert conn.execute("SELECT count(*) FROM tasks WHERE status = 'SUCCESS'").fetchone() == {"count": 1}
 
@@ -76,7 +89,7 @@ def test_progress_of_many_at_once_ends_at_the_highest(
 
     def report(own: Connection[DictRow]) -> None:
         step = TaskProgress(request_uuid=tasks[0].request_uuid, status="IN_PROGRESS", progress=steps.pop())
-        results.apply(own, step, objects=Bucket())
+        settle(own, step)
 
     assert together(report, 8) == [None] * 8
     assert conn.execute("SELECT max(progress) AS progress FROM tasks").fetchone() == {"progress": 80}
@@ -97,7 +110,7 @@ def test_a_rejected_message_changes_nothing(conn: Connection[DictRow], tasks: li
     before = conn.execute("SELECT * FROM tasks").fetchall()
     foreign = tasks[0].model_copy(update={"minio_metadata": ResultFile(bucket="other", file_name="head.glb")})
     with pytest.raises(Rejected):
-        results.apply(conn, foreign, objects=Bucket())
+        settle(conn, foreign)
     assert conn.execute("SELECT * FROM tasks").fetchall() == before
 
 
@@ -111,8 +124,45 @@ class Locked(Bucket):
 def test_a_model_that_the_storage_does_not_hand_out_is_invalid(
     conn: Connection[DictRow], tasks: list[TaskResult]
 ) -> None:
-    results.apply(conn, tasks[0], objects=Locked())
+    settle(conn, tasks[0], Locked())
     assert conn.execute("SELECT status, failure_code FROM tasks ORDER BY id").fetchone() == {
         "status": "FAILED",
         "failure_code": "RESULT_INVALID",
     }
+
+
+class Slow(Bucket):
+    """Something happens while a model is read from it."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        self.meanwhile = meanwhile
+
+    def read(self, bucket: str, key: str, *, limit: int) -> bytes:
+        self.meanwhile()
+        return GLB
+
+
+@pytest.mark.parametrize("how", ["cancel", "delete"])
+def test_a_task_can_be_ended_while_its_model_is_read_and_the_model_goes(
+    conn: Connection[DictRow], connect: Callable[[], Connection[DictRow]], tasks: list[TaskResult], how: str
+) -> None:
+    name = f"{tasks[0].request_uuid}.glb"
+    result = tasks[0].model_copy(update={"minio_metadata": ResultFile(bucket=made.MODELS, file_name=name)})
+
+    def end() -> None:
+        other = connect()
+        other.execute("SET lock_timeout = '1s'")
+        with other.transaction():
+            task = states.lock(other, result.request_uuid)
+            assert task is not None
+            if how == "cancel":
+                states.cancel(other, task)
+            else:
+                removal.remove(other, [task.id])
+
+    settle(conn, result, Slow(end))
+    assert conn.execute("SELECT FROM tasks WHERE model_id IS NOT NULL OR status = 'SUCCESS'").fetchall() == []
+    due = conn.execute(
+        "SELECT object_key FROM object_deletions WHERE bucket = %s AND due_at <= now()", (made.MODELS,)
+    ).fetchall()
+    assert due == [{"object_key": name}]

@@ -17,7 +17,7 @@ from avatars.owners import Owner
 from avatars.tasks import NewTask
 from tests.shared.avatars import made
 from tests.shared.avatars.conftest import Together
-from tests.shared.avatars.test_results import Bucket
+from tests.shared.avatars.test_results import settle
 
 ROUNDS = 12
 
@@ -55,7 +55,7 @@ class Scene:
 
     def report(self, conn: Connection[DictRow]) -> None:
         file = ResultFile(bucket=made.MODELS, file_name=f"{self.name}.glb")
-        results.apply(conn, TaskResult(request_uuid=self.task.request_uuid, minio_metadata=file), objects=Bucket())
+        settle(conn, TaskResult(request_uuid=self.task.request_uuid, minio_metadata=file))
 
     def announce(self, conn: Connection[DictRow]) -> None:
         sender = Sender()
