@@ -25,6 +25,9 @@ from local.verbs.users import user
 @click.version_option(package_name="facet-backend", prog_name="facet")
 def main() -> None:
     """Facet: avatars from photos, and the local cloud they are made in."""
+    for argument in sys.argv:
+        if not argument.isascii() and any("\ud800" <= letter <= "\udfff" for letter in argument):
+            raise click.UsageError(f"{argument!a} is not UTF-8.")
 
 
 # ---- the stack ----------------------------------------------------------------------------------------------------

@@ -56,7 +56,13 @@ def _storage() -> None:
         objects.head(settings().minio_images_bucket, "health")
 
 
-CHECKS: Mapping[str, Callable[[], None]] = {"database": _database, "broker": broker.ping, "storage": _storage}
+def _broker() -> None:
+    """It answers, and has the queues: one that somebody deleted would swallow tasks or results without a word."""
+    for queue in (settings().rabbitmq_tasks_queue, settings().rabbitmq_tasks_results_queue):
+        broker.depth(queue)
+
+
+CHECKS: Mapping[str, Callable[[], None]] = {"database": _database, "broker": _broker, "storage": _storage}
 
 _pool = ThreadPoolExecutor(max_workers=len(CHECKS), thread_name_prefix="check")
 _running: dict[str, Future[None]] = {}

@@ -31,6 +31,17 @@ def reported(view: View) -> View:
     return call  # type: ignore[return-value]  # wraps() keeps the view's signature
 
 
+class Text(click.ParamType[str]):
+    """An option that is given is not empty: a variable that was never set must not widen what is done."""
+
+    name = "text"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not value.strip():
+            self.fail("is empty", param, ctx)
+        return value
+
+
 def template_option(view: View) -> View:
     return click.option("--template", type=click.Path(path_type=Path), help="Another project's template.yaml.")(view)
 

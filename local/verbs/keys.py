@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from local.verbs import json_option, operate, reported
+from local.verbs import Text, json_option, operate, reported
 
 
 @click.group()
@@ -16,7 +16,7 @@ def apikey() -> None:
 
 @apikey.command()
 @click.argument("name")
-@click.option("--user", "user_email", help="The e-mail of the user who owns the key and its tasks.")
+@click.option("--user", "user_email", type=Text(), help="The e-mail of the user who owns the key and its tasks.")
 @click.option("--days", "expires_in_days", type=click.IntRange(1), help="After how many days it ends.")
 @click.option("--scope", "scopes", multiple=True, help="tasks:read or tasks:write; may be repeated. Both by default.")
 @click.option("--test", "test_mode", is_flag=True, help="What it makes reaches no agent and ends as asked for.")
@@ -30,7 +30,7 @@ def create(name: str, scopes: Sequence[str], as_json: bool, **options: Any) -> N
 
 
 @apikey.command("list")
-@click.option("--user", "user_email", help="Only the keys of the user with this e-mail.")
+@click.option("--user", "user_email", type=Text(), help="Only the keys of the user with this e-mail.")
 @json_option
 @reported
 def list_(user_email: str | None, as_json: bool) -> None:

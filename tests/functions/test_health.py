@@ -71,6 +71,14 @@ def test_what_cannot_be_reached_is_named(environment: dict[str, str], part: str,
     assert reply["headers"]["retry-after"] == "5"
 
 
+@pytest.mark.parametrize("queue", ["RABBITMQ_TASKS_QUEUE", "RABBITMQ_TASKS_RESULTS_QUEUE"])
+def test_a_queue_that_is_gone_is_a_broker_that_is_not_ready(environment: dict[str, str], queue: str) -> None:
+    reply = readiness({**environment, queue: "deleted_by_somebody"})
+    assert [fault["loc"] for fault in reply["json"]["errors"]] == [["broker"]]
+    assert "deleted_by_somebody" in reply["json"]["errors"][0]["msg"]
+    assert "facet migrate" in reply["json"]["errors"][0]["msg"]
+
+
 @pytest.mark.parametrize("part", PORTS)
 def test_what_does_not_answer_is_named_in_time(environment: dict[str, str], part: str, silent_port: int) -> None:
     reply = readiness(pointed_at(environment, part, silent_port))

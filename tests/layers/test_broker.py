@@ -402,7 +402,7 @@ def test_an_absent_broker_is_a_503_that_says_when_to_come_back(monkeypatch: pyte
     with monkeypatch.context() as changed:
         set_to({"RABBITMQ_PORT": "1"}, changed)
         with pytest.raises(rabbit.Unavailable) as outage:
-            rabbit.ping()
+            rabbit.depth("generation_tasks")
     assert (outage.value.status, outage.value.code) == (503, "BROKER_UNAVAILABLE")
     assert int(outage.value.headers["Retry-After"]) > 0
 
@@ -412,7 +412,7 @@ def test_something_that_is_no_broker_is_given_up_in_time(monkeypatch: pytest.Mon
         set_to({"RABBITMQ_PORT": str(mute.getsockname()[1])}, changed)
         started = time.monotonic()
         with pytest.raises(rabbit.Unavailable):
-            rabbit.ping()
+            rabbit.depth("generation_tasks")
         assert time.monotonic() - started < amqp.TIMEOUT + 0.5
 
 
@@ -420,7 +420,7 @@ def test_a_refused_password_appears_nowhere(monkeypatch: pytest.MonkeyPatch) -> 
     with monkeypatch.context() as changed:
         set_to({"RABBITMQ_PASSWORD": "wrong-and-secret"}, changed)
         with pytest.raises(rabbit.Unavailable) as outage:
-            rabbit.ping()
+            rabbit.depth("generation_tasks")
     assert "wrong-and-secret" not in f"{outage.value!r} {outage.value.__cause__!r}"
 
 

@@ -56,6 +56,18 @@ def test_the_help_names_every_verb(facet: Facet) -> None:
     assert [verb for verb in verbs if f"\n  {verb} " not in text] == []
 
 
+def test_an_argument_that_is_no_text_is_refused(facet: Facet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["facet", "token", "\udcff"])
+    refused = facet("token", "\udcff")
+    assert (refused.exit_code, "is not UTF-8" in refused.output) == (2, True)
+
+
+@pytest.mark.parametrize("verb", [("create", "kiosk"), ("list",)])
+def test_an_empty_user_does_not_mean_everybody(facet: Facet, verb: tuple[str, ...]) -> None:
+    refused = facet("apikey", *verb, "--user", "")
+    assert (refused.exit_code, "is empty" in refused.output) == (2, True)
+
+
 def test_functions_and_routes_need_no_running_stack(facet: Facet) -> None:
     functions = {row["name"]: row for row in json.loads(facet("functions", "--json").output)}
     assert functions["create_task"]["url"] is None

@@ -102,11 +102,6 @@ def depth(queue: str) -> int:
     return int(answer.method.message_count)
 
 
-def ping() -> None:
-    """Raise Unavailable unless the broker answers."""
-    with_channel(lambda channel: channel.basic_qos(prefetch_count=1))
-
-
 def _deliver(queue: str, body: bytes, properties: pika.BasicProperties) -> None:
     try:
         with_channel(lambda channel: channel.basic_publish("", queue, body, properties, mandatory=True))

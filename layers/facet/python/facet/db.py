@@ -45,8 +45,8 @@ class Unavailable(Problem):
 def transaction() -> Iterator[Connection]:
     """Yield a connection inside a transaction that is committed at the end and rolled back on any exception.
 
-    A lost or overdue database raises Unavailable. Deadlocks, serialization failures and violated constraints stay
-    what psycopg calls them.
+    A lost or overdue database raises Unavailable, and so do a deadlock and a serialization failure: nothing happened,
+    and the same again may well succeed. Violated constraints stay what psycopg calls them.
     """
     global _last_used
     with _turn:
@@ -120,13 +120,14 @@ def _roll_back(conn: Connection) -> None:
 
 
 def _is_outage(error: psycopg.Error, conn: Connection) -> bool:
-    concurrency = (error.sqlstate or "").startswith("40")
-    return conn.closed or (isinstance(error, psycopg.OperationalError) and not concurrency)
+    return conn.closed or isinstance(error, psycopg.OperationalError)
 
 
 def _unavailable(error: psycopg.Error) -> Unavailable:
     if isinstance(error, psycopg.errors.QueryCanceled | psycopg.errors.LockNotAvailable):
         return Unavailable("The database does not answer in time.")
+    if (error.sqlstate or "").startswith("40"):
+        return Unavailable("Two requests were in each other's way.")
     return Unavailable("The database cannot be reached.")
 
 
