@@ -11,11 +11,12 @@ from avatars import api_keys, idempotency, photos, uploads
 from avatars.refusals import UserGone
 from facet import auth, db, limits, objects
 from facet.function import Function
-from facet.http import Answer
+from facet.http import Answer, Request
 from facet.settings import settings
 
 app = Function("create_upload")
 
+BEGINS = limits.per_owner("uploads", "limit_uploads_per_owner", by_view=True)  # a repeat makes nothing and is free
 
 Digest = Annotated[str, StringConstraints(pattern="^[0-9A-Fa-f]{64}$", to_lower=True)]
 
@@ -59,11 +60,13 @@ class Upload(BaseModel):
     status=201,
     caller=auth.USER,
     integrations=api_keys.verify,
-    limits=(limits.per_owner("uploads", "limit_uploads_per_owner"),),
+    limits=(BEGINS,),
     raises=(photos.BodyTooLarge, UserGone, uploads.UploadNotFound, idempotency.KeyReused, idempotency.InFlight),
     tags=("uploads",),
 )
-def create_upload(caller: auth.Caller, body: UploadRequest, headers: idempotency.IdempotencyHeaders) -> Answer:
+def create_upload(
+    caller: auth.Caller, body: UploadRequest, headers: idempotency.IdempotencyHeaders, request: Request
+) -> Answer:
     """Begin an upload
 
     Gives a URL to which the photo is sent directly, within ten minutes. When that has succeeded, make a task of it:
@@ -77,6 +80,7 @@ def create_upload(caller: auth.Caller, body: UploadRequest, headers: idempotency
         if ticket.made is not None:
             row = uploads.find(conn, owner=caller, upload_id=ticket.made)
             return Answer(_upload(row), headers=[("idempotent-replayed", "true")])
+        limited = BEGINS.count(conn, request, {"caller": caller})
         row = uploads.create(
             conn,
             owner=caller,
@@ -86,7 +90,7 @@ def create_upload(caller: auth.Caller, body: UploadRequest, headers: idempotency
             sha256=bytes.fromhex(body.sha256) if body.sha256 else None,
         )
         idempotency.complete(conn, ticket, row["id"])
-    return Answer(_upload(row))
+    return Answer(_upload(row), headers=limited)
 
 
 def _upload(row: DictRow) -> Upload:

@@ -3,7 +3,8 @@
 import time
 from datetime import datetime
 
-from avatars import deletions, idempotency, purging, uploads
+from avatars import deletions, purging
+from avatars.media import Address
 from facet import db, log, objects, turns
 from facet.function import Function
 from facet.problems import Problem
@@ -11,27 +12,29 @@ from facet.settings import settings
 
 app = Function("purge_expired")
 
-PURGE_SECONDS = 15  # then no further batch begins; a storage that is away may take 20 more to say so
+ROW_SECONDS = 8  # then no further batch of rows begins
+SWEEP_SECONDS = 7  # the same of objects; a storage that is away may take 20 more to say so
 OBJECT_SECONDS = 10
 OBJECTS = 50  # each is a call and a transaction of its own
 
 
 @app.scheduled
 def purge_expired(now: datetime) -> None:
-    """Repeating it changes nothing, and two at once share the work."""
+    """Repeating it changes nothing, and two at once share the work.
+
+    Objects come last: a storage that hangs must not hold up what is to be deleted from the database.
+    """
     steps = {
         "sign-ins": turns.batch(purging.sign_ins),
-        "idempotency keys": turns.batch(idempotency.purge),
+        "idempotency keys": turns.batch(purging.idempotency_keys),
         "rate limits": turns.batch(purging.rate_limits),
-        "uploads": turns.batch(uploads.purge),
+        "uploads": turns.batch(purging.uploads),
         "erased tasks": turns.batch(purging.erased_tasks),
-        "objects": delete_objects,
     }
-    if now.minute == 0:  # it looks at every row, and finds none unless something went wrong
-        steps["orphans"] = turns.batch(purging.orphans)
     if days := settings().retention_days:
         steps["finished tasks"] = turns.batch(purging.finished_tasks, days=days)
-    turns.take(steps, seconds=PURGE_SECONDS)
+    turns.take(steps, seconds=ROW_SECONDS)
+    turns.take({"objects": delete_objects}, seconds=SWEEP_SECONDS)
 
 
 def delete_objects() -> bool:
@@ -42,7 +45,7 @@ def delete_objects() -> bool:
     return all(time.monotonic() < deadline and delete(address) for address in due) and len(due) == OBJECTS
 
 
-def delete(address: deletions.Address) -> bool:
+def delete(address: Address) -> bool:
     """Whether to go on with the next object."""
     try:
         with db.transaction() as conn:

@@ -20,7 +20,6 @@ from avatars.refusals import Refusal
 Transaction = Callable[[], AbstractContextManager[Connection[DictRow]]]
 
 LOCK = timedelta(seconds=60)
-KEPT = timedelta(hours=24)
 
 IdempotencyKey = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")]
 
@@ -132,18 +131,6 @@ def given_up_on_failure(transaction: Transaction, ticket: Ticket) -> Iterator[No
             with transaction() as conn:
                 abandon(conn, ticket)
         raise
-
-
-def purge(conn: Connection[DictRow], *, limit: int) -> int:
-    """Forget the oldest keys of more than 24 hours; the number forgotten."""
-    return conn.execute(
-        """
-        DELETE FROM idempotency_keys WHERE id IN (
-            SELECT id FROM idempotency_keys WHERE created_at < now() - %s ORDER BY created_at LIMIT %s
-        )
-        """,
-        (KEPT, limit),
-    ).rowcount
 
 
 def _lock(conn: Connection[DictRow], scope: Mapping[str, object], fingerprint: bytes) -> Ticket | None:

@@ -12,8 +12,9 @@ from psycopg.rows import DictRow
 from avatars import removal
 
 SIGN_INS_KEPT = timedelta(days=1)  # after their end
+KEYS_KEPT = timedelta(hours=24)
+UPLOADS_KEPT = timedelta(hours=24)  # after their URL: as long as a key can ask for one again
 ERASED_TASKS_KEPT = timedelta(days=7)  # longer than any agent works, so that its late model is recognised
-ORPHANS_KEPT = timedelta(hours=1)
 
 EXPIRED = """
     WITH expired AS MATERIALIZED (
@@ -34,22 +35,21 @@ def sign_ins(conn: Connection[DictRow], *, limit: int) -> int:
     )
 
 
+def idempotency_keys(conn: Connection[DictRow], *, limit: int) -> int:
+    return _delete(conn, "idempotency_keys", "created_at < now() - %(kept)s", kept=KEYS_KEPT, limit=limit)
+
+
+def uploads(conn: Connection[DictRow], *, limit: int) -> int:
+    """Used or not. Their objects have been noted for deletion since they began."""
+    return _delete(conn, "uploads", "expires_at < now() - %(kept)s", kept=UPLOADS_KEPT, limit=limit)
+
+
 def rate_limits(conn: Connection[DictRow], *, limit: int) -> int:
     return _delete(conn, "rate_limits", "ends_at < now()", limit=limit)
 
 
 def erased_tasks(conn: Connection[DictRow], *, limit: int) -> int:
     return _delete(conn, "erased_tasks", "erased_at < now() - %(kept)s", kept=ERASED_TASKS_KEPT, limit=limit)
-
-
-def orphans(conn: Connection[DictRow], *, limit: int) -> int:
-    """Photos and models that no task has. Their objects go with them."""
-    unused = """
-        created_at < now() - %(kept)s
-        AND NOT EXISTS (SELECT FROM tasks WHERE photo_id = media_objects.id)
-        AND NOT EXISTS (SELECT FROM tasks WHERE model_id = media_objects.id)
-    """
-    return _delete(conn, "media_objects", unused, kept=ORPHANS_KEPT, limit=limit)
 
 
 def finished_tasks(conn: Connection[DictRow], *, days: int, limit: int) -> int:

@@ -8,17 +8,19 @@ from typing import LiteralString
 from psycopg import Connection
 from psycopg.rows import DictRow
 
-from avatars import owners, photos, users
+from avatars import deletions, owners, photos, users
 from avatars.owners import Owner
 from avatars.refusals import Refusal
 
 URL_LIFE = timedelta(minutes=10)
 GRACE = timedelta(hours=1)  # after the URL: what was put there at the last moment can still become a task
+UNUSED_KEPT = GRACE + timedelta(hours=1)  # the object, after the URL: no task that was begun in time misses it
+USED_KEPT = timedelta(hours=1)  # the same, when a task has its copy: until then a late PUT may bring it back
 
 
 class UploadNotFound(Refusal):
-    """There is no such upload of yours: the id is wrong, it belongs to another caller, or it is more than an hour
-    past its `expires_at`. Begin a new upload and put the photo there."""
+    """There is no such upload of yours: the id is wrong, it belongs to another caller, or it was not used within an
+    hour of its `expires_at`. Begin a new upload and put the photo there."""
 
     status = 404
     code = "UPLOAD_NOT_FOUND"
@@ -81,11 +83,12 @@ def create(
         },
     ).fetchone()
     assert row is not None  # RETURNING of one INSERT
+    deletions.add(conn, bucket=bucket, object_key=row["object_key"], due_in=URL_LIFE + UNUSED_KEPT)
     return row
 
 
 def find(conn: Connection[DictRow], *, owner: Owner, upload_id: str | uuid.UUID) -> DictRow:
-    """The row of an upload, used or not. Raises UploadNotFound."""
+    """The row of an upload, used or not, also when it is too late to use it. Raises UploadNotFound."""
     return _row(conn, owner, upload_id, "")
 
 
@@ -94,7 +97,8 @@ def take(conn: Connection[DictRow], *, owner: Owner, upload_id: str | uuid.UUID)
 
     Raises UploadNotFound or UploadUsed.
     """
-    row = _row(conn, owner, upload_id, "FOR UPDATE")
+    in_time = "AND (used_at IS NOT NULL OR expires_at > now() - %(grace)s)"
+    row = _row(conn, owner, upload_id, f"{in_time} FOR UPDATE")
     if row["used_at"] is not None:
         raise UploadUsed
     return row
@@ -109,30 +113,25 @@ def check(upload: DictRow, data: bytes) -> None:
 
 
 def mark_used(conn: Connection[DictRow], upload_id: uuid.UUID) -> None:
-    conn.execute("UPDATE uploads SET used_at = now() WHERE id = %s", (upload_id,))
-
-
-def purge(conn: Connection[DictRow], *, limit: int = 1000) -> int:
-    """Forget uploads that were used or that time has run out for; the number. Their objects follow them."""
-    return conn.execute(
+    """A task has been made of a copy: nobody needs the object."""
+    row = conn.execute(
         """
-        DELETE FROM uploads WHERE id IN (
-            SELECT id FROM uploads WHERE used_at IS NOT NULL OR expires_at <= now() - %s
-            ORDER BY expires_at LIMIT %s FOR UPDATE SKIP LOCKED
-        )
+        UPDATE uploads SET used_at = now() WHERE id = %s
+        RETURNING bucket, object_key, greatest(expires_at + %s - now(), '0') AS due_in
         """,
-        (GRACE, limit),
-    ).rowcount
+        (upload_id, USED_KEPT),
+    ).fetchone()
+    assert row is not None  # the caller has locked it
+    deletions.add(conn, **row)
 
 
-def _row(conn: Connection[DictRow], owner: Owner, upload_id: str | uuid.UUID, lock: LiteralString) -> DictRow:
+def _row(conn: Connection[DictRow], owner: Owner, upload_id: str | uuid.UUID, more: LiteralString) -> DictRow:
     try:
         key = uuid.UUID(str(upload_id))
     except ValueError:
         raise UploadNotFound from None
-    query = "SELECT * FROM uploads WHERE id = %(id)s AND expires_at > now() - %(grace)s"
     row = conn.execute(
-        f"{query} AND {_is_of(owner)} {lock}",
+        f"SELECT * FROM uploads WHERE id = %(id)s AND {_is_of(owner)} {more}",  # noqa: S608  # LiteralStrings alone
         {"id": key, "grace": GRACE, "user_id": owner.user_id, "api_key_id": owner.api_key_id},
     ).fetchone()
     if row is None:

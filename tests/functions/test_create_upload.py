@@ -181,6 +181,15 @@ def test_uploads_are_counted_per_owner(monkeypatch: pytest.MonkeyPatch, photo: b
     assert api.begin_upload(grace.headers, announced(photo)).status == 201
 
 
+def test_a_request_that_is_only_repeated_counts_once(monkeypatch: pytest.MonkeyPatch, photo: bytes) -> None:
+    monkeypatch.setenv("LIMIT_UPLOADS_PER_OWNER", "2/60")
+    settings.cache_clear()
+    headers = api.person().headers
+    repeated = [api.begin_upload({**headers, "idempotency-key": "1"}, announced(photo)).status for _ in range(5)]
+    assert repeated == [201] * 5
+    assert [api.begin_upload(headers, announced(photo)).status for _ in range(2)] == [201, 429]
+
+
 @pytest.mark.parametrize("end", ["disable", "erase"])
 def test_who_is_gone_uploads_nothing(sql: Sql, photo: bytes, end: str) -> None:
     person = api.person()

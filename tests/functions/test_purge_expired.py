@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any, LiteralString
 
+import httpx
 import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
@@ -16,7 +17,7 @@ from tests.functions import api
 
 Sql = psycopg.Connection[tuple[Any, ...]]
 
-purge = partial(api.on_schedule, "purge_expired", minute=0)
+purge = partial(api.on_schedule, "purge_expired")
 
 
 @pytest.fixture
@@ -92,9 +93,9 @@ def test_a_session_in_use_is_left_alone(person: api.Person) -> None:
         (
             "uploads",
             "INSERT INTO uploads (bucket, object_key, content_type, size, created_at, expires_at)"
-            " SELECT 'input-images', h::text, 'image/jpeg', 9, now() - interval '1 day',"
-            " now() - make_interval(mins => h)"
-            " FROM generate_series(59, 61, 2) h",
+            " SELECT 'input-images', h::text, 'image/jpeg', 9, now() - interval '2 days',"
+            " now() - make_interval(hours => h)"
+            " FROM generate_series(23, 25, 2) h",
         ),
     ],
 )
@@ -117,22 +118,39 @@ def test_an_object_goes_with_its_row(person: api.Person, photo: bytes, sql: Sql,
     assert count(sql, "object_deletions") == 0
 
 
-def test_a_photo_without_a_task_is_an_orphan_after_an_hour(
+def test_an_upload_that_was_used_leaves_storage_and_is_still_known(
     person: api.Person, photo: bytes, sql: Sql, empty: tuple[str, str]
 ) -> None:
-    for _ in range(2):
-        api.create(person.headers, photo)
-    sql.execute("DELETE FROM tasks WHERE id = (SELECT min(id) FROM tasks)")
-    sql.execute("UPDATE media_objects SET created_at = now() - interval '59 minutes'")
+    headers = {**person.headers, "idempotency-key": "1"}
+    announced = {"content_type": "image/jpeg", "size": len(photo)}
+    upload = api.begin_upload(headers, announced).json()
+    httpx.put(upload["url"], headers=upload["headers"], content=photo).raise_for_status()
+    assert api.create_of_upload(person.headers, {"upload_id": upload["upload_id"]}).status == 201
+    sql.execute("UPDATE object_deletions SET due_at = now()")
     purge()
-    assert count(sql, "media_objects") == 2
-    sql.execute("UPDATE media_objects SET created_at = now() - interval '61 minutes'")
-    purge(minute=1)
-    assert count(sql, "media_objects") == 2  # they are looked for once an hour
+    assert [key for key in stored(empty[0]) if key.startswith("uploads/")] == []
+    again = api.create_of_upload(person.headers, {"upload_id": upload["upload_id"]})
+    assert again.status == 409
+    assert api.begin_upload(headers, announced).json() == upload
+
+
+def test_a_storage_that_hangs_holds_up_no_retention(
+    sql: Sql, empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = []
+
+    def hang(bucket: str, key: str) -> None:
+        left.append(count(sql, "erased_tasks"))
+        raise objects.Unavailable("it took its time")
+
+    sql.execute(
+        "INSERT INTO erased_tasks SELECT gen_random_uuid(), 'b', now() - interval '8 days'"
+        " FROM generate_series(1, 1200)"
+    )
+    note(sql, empty[1], "a")
+    monkeypatch.setattr(objects, "delete", hang)
     purge()
-    purge()
-    assert sql.execute("SELECT m.id = t.photo_id FROM media_objects m, tasks t").fetchall() == [(True,)]
-    assert len(stored(empty[0])) == 1
+    assert left == [0]
 
 
 def finished(person: api.Person, photo: bytes, model: bytes, sql: Sql, *, days: int) -> str:

@@ -450,14 +450,6 @@ def test_a_deletion_noted_for_later_comes_at_once_when_its_row_goes(conn: Connec
     assert conn.execute("SELECT due_at <= now() FROM object_deletions").fetchall() == [(True,)]
 
 
-def test_an_upload_is_deleted_when_nothing_can_be_put_there_any_more(conn: Connection) -> None:
-    conn.execute("DELETE FROM uploads")
-    assert conn.execute(
-        "SELECT object_key, due_at = greatest(now(), %s::timestamptz + interval '1 hour') FROM object_deletions",
-        (LATER,),
-    ).fetchall() == [("uploads/1", True)]
-
-
 def test_two_keys_nobody_owns_are_one(conn: Connection) -> None:
     nobodys = {**IDEMPOTENCY, "user_id": None}
     insert(conn, "idempotency_keys", nobodys)

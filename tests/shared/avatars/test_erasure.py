@@ -206,10 +206,12 @@ def test_of_an_erasure_and_retries_at_once_all_end_and_nothing_is_left(
         ) -> object:
             turn = turns()
             if turn == 5:
-                return erasure.erase(own, ada)
-            if turn % 2:
-                return idempotency.begin(own, owner=ada, operation="o", key=str(turn), fingerprint=b"f" * 32).made
-            return retry(own, ada, old)
+                erasure.erase(own, ada)
+            elif turn % 2:
+                idempotency.begin(own, owner=ada, operation="o", key=str(turn), fingerprint=b"f" * 32)
+            else:
+                retry(own, ada, old)
+            return None
 
         outcomes = together(act, 10)
         wrong = [one for one in outcomes if not isinstance(one, UserGone | tasks.TaskNotFound | None)]

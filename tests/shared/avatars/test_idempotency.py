@@ -147,17 +147,6 @@ def test_a_begin_that_finds_a_key_being_given_up_begins_anew(
     assert conn.execute("SELECT id FROM idempotency_keys").fetchall() == []
 
 
-def test_keys_are_forgotten_after_a_day_and_not_before(conn: Connection[DictRow]) -> None:
-    for key in ("old", "older", "young"):
-        begin(conn, key=key)
-    conn.execute("UPDATE idempotency_keys SET created_at = now() - interval '25 hours' WHERE key = 'old'")
-    conn.execute("UPDATE idempotency_keys SET created_at = now() - interval '26 hours' WHERE key = 'older'")
-    assert idempotency.purge(conn, limit=1) == 1
-    assert {row["key"] for row in conn.execute("SELECT key FROM idempotency_keys")} == {"old", "young"}
-    assert idempotency.purge(conn, limit=9) == 1
-    assert {row["key"] for row in conn.execute("SELECT key FROM idempotency_keys")} == {"young"}
-
-
 @pytest.mark.parametrize("key", ["", "x" * 256, "snowman ☃", "line\nbreak", "bell\a"])
 def test_a_key_is_1_to_255_printable_characters(key: str) -> None:
     with pytest.raises(ValidationError):

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
+from typing import LiteralString
 
 import pytest
 from psycopg import Connection
@@ -20,8 +21,11 @@ FILLED = {
     " FROM generate_series(1, 50) n",
     purging.erased_tasks: "INSERT INTO erased_tasks SELECT gen_random_uuid(), 'b', now() - interval '8 days'"
     " FROM generate_series(1, 50) n",
-    purging.orphans: "INSERT INTO media_objects (kind, bucket, object_key, content_type, size, sha256, created_at)"
-    " SELECT 'photo', 'b', n::text, 'image/jpeg', 9, sha256('x'), now() - interval '2 h' FROM generate_series(1, 50) n",
+    purging.idempotency_keys: "INSERT INTO idempotency_keys (operation, key, fingerprint, created_at, locked_until)"
+    " SELECT 'o', n::text, sha256('x'), now() - interval '25 h', now() FROM generate_series(1, 50) n",
+    purging.uploads: "INSERT INTO uploads (bucket, object_key, content_type, size, created_at, expires_at, used_at)"
+    " SELECT 'b', n::text, 'image/jpeg', 9, now() - interval '2 days', now() - interval '25 h',"
+    " CASE n % 2 WHEN 0 THEN now() - interval '26 h' END FROM generate_series(1, 50) n",
 }
 
 
@@ -35,6 +39,20 @@ def test_purges_at_once_share_the_work(conn: Connection[DictRow], together: Toge
     while (done := purge(conn, limit=20)) > 0:
         counts.append(done)
     assert sum(counts) == 50
+
+
+@pytest.mark.parametrize("table", ["idempotency_keys", "uploads", "erased_tasks", "rate_limits"])
+def test_a_row_in_use_is_passed_over(
+    conn: Connection[DictRow], connect: Callable[[], Connection[DictRow]], table: LiteralString
+) -> None:
+    purge: Purge = getattr(purging, table)
+    conn.execute(FILLED[purge])
+    other = connect()
+    conn.execute("SET lock_timeout = '3s'")
+    with other.transaction():
+        other.execute(f"SELECT FROM {table} LIMIT 1 FOR UPDATE")  # from the list above
+        assert purge(conn, limit=99) == 49
+    assert purge(conn, limit=99) == 1
 
 
 def ended(conn: Connection[DictRow], count: int) -> list[uuid.UUID]:

@@ -9,7 +9,7 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import DictRow
 
-from avatars import api_keys, photos, uploads
+from avatars import api_keys, deletions, photos, uploads
 from avatars.owners import Owner
 from avatars.refusals import UserGone
 from tests.shared.avatars import made
@@ -141,29 +141,49 @@ def test_an_owner_who_is_gone_begins_nothing(conn: Connection[DictRow], end: Lit
         begin(conn, owner)
 
 
-def test_what_is_used_or_over_is_forgotten_and_its_objects_are_to_be_deleted(conn: Connection[DictRow]) -> None:
-    fresh, used, old = (begin(conn, NOBODY) for _ in range(3))
-    uploads.mark_used(conn, used["id"])
+def age(conn: Connection[DictRow], **past: int) -> None:
+    """Let so much time pass after the URLs have ended."""
     conn.execute(
-        "UPDATE uploads SET created_at = now() - %s, expires_at = now() - %s WHERE id = %s",
-        (timedelta(days=1), uploads.GRACE, old["id"]),
+        "UPDATE uploads SET created_at = now() - interval '2 days', expires_at = now() - %s", (timedelta(**past),)
     )
-    assert uploads.purge(conn) == 2
-    assert [row["id"] for row in conn.execute("SELECT id FROM uploads").fetchall()] == [fresh["id"]]
-    queued = conn.execute("SELECT bucket, object_key FROM object_deletions").fetchall()
-    assert {(row["bucket"], row["object_key"]) for row in queued} == {
-        (row["bucket"], row["object_key"]) for row in (used, old)
-    }
-    assert uploads.purge(conn) == 0
 
 
-def test_what_is_being_taken_is_left_for_later(conn: Connection[DictRow], together: Together[int]) -> None:
-    def purge(own: Connection[DictRow]) -> int:
-        own.execute("SET LOCAL lock_timeout = '5s'")
-        return uploads.purge(own)
+def test_what_was_used_stays_used_when_its_time_is_over(conn: Connection[DictRow]) -> None:
+    begun = begin(conn, NOBODY)
+    uploads.mark_used(conn, begun["id"])
+    age(conn, hours=2)
+    with pytest.raises(uploads.UploadUsed):
+        uploads.take(conn, owner=NOBODY, upload_id=begun["id"])
 
-    uploads.mark_used(conn, begin(conn, NOBODY)["id"])
-    with conn.transaction():
-        conn.execute("SELECT FROM uploads FOR UPDATE")
-        assert together(purge, 1) == [0]
-    assert together(purge, 1) == [1]
+
+def test_what_nobody_used_can_still_be_shown_when_its_time_is_over(conn: Connection[DictRow]) -> None:
+    begun = begin(conn, NOBODY)
+    age(conn, hours=2)
+    assert uploads.find(conn, owner=NOBODY, upload_id=begun["id"])["id"] == begun["id"]
+    assert not can_take(conn, NOBODY, begun)
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_the_object_leaves_storage_when_nobody_can_need_it_or_put_it_there_again(
+    conn: Connection[DictRow], used: bool
+) -> None:
+    begun = begin(conn, NOBODY)
+    if used:
+        uploads.mark_used(conn, begun["id"])
+    [noted] = conn.execute("SELECT * FROM object_deletions").fetchall()
+    assert (noted["bucket"], noted["object_key"]) == (begun["bucket"], begun["object_key"])
+    kept = uploads.USED_KEPT if used else uploads.UNUSED_KEPT
+    assert timedelta() <= noted["due_at"] - begun["expires_at"] - kept <= timedelta(seconds=1)
+
+
+def test_what_is_used_late_leaves_storage_at_once(conn: Connection[DictRow]) -> None:
+    begun = begin(conn, NOBODY)
+    age(conn, minutes=61)
+    uploads.mark_used(conn, begun["id"])
+    assert conn.execute("SELECT due_at <= now() AS due FROM object_deletions").fetchall() == [{"due": True}]
+
+
+def test_an_object_that_can_still_be_used_is_not_due(conn: Connection[DictRow]) -> None:
+    assert uploads.UNUSED_KEPT > uploads.GRACE
+    assert begin(conn, NOBODY)["used_at"] is None
+    assert deletions.due(conn, limit=9) == []

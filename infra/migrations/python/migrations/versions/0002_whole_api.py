@@ -102,19 +102,9 @@ CREATE TABLE uploads (
 CREATE INDEX uploads_by_expiry ON uploads (expires_at);
 CREATE INDEX uploads_by_user ON uploads (user_id);
 CREATE INDEX uploads_by_api_key ON uploads (api_key_id);
-COMMENT ON TABLE uploads IS 'Places where a client may put one photo; a task takes it from there, once.';
+COMMENT ON TABLE uploads IS 'Places where a client may put one photo; a task takes it from there, once. '
+    'Their objects are noted in object_deletions from the beginning.';
 COMMENT ON COLUMN uploads.expires_at IS 'Until when a PUT to its presigned URL may begin; it may take a while.';
-
-CREATE FUNCTION delete_upload_with_its_row() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO object_deletions (bucket, object_key, due_at)
-    VALUES (OLD.bucket, OLD.object_key, greatest(now(), OLD.expires_at + interval '1 hour'))
-    ON CONFLICT (bucket, object_key) DO NOTHING;
-    RETURN NULL;
-END
-$$;
-CREATE TRIGGER uploads_deleted AFTER DELETE ON uploads
-    FOR EACH ROW EXECUTE FUNCTION delete_upload_with_its_row();
 """
 
 IDEMPOTENCY_KEYS = """
@@ -185,7 +175,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("DROP TRIGGER media_objects_deleted ON media_objects")
     op.execute(f"DROP TABLE {NEW_TABLES}")
-    op.execute("DROP FUNCTION delete_object_with_its_row(), delete_upload_with_its_row()")
+    op.execute("DROP FUNCTION delete_object_with_its_row()")
     op.execute("""
         ALTER TABLE tasks DROP COLUMN options, DROP COLUMN metadata, DROP COLUMN retry_of, DROP COLUMN lost,
             DROP COLUMN test_mode, DROP COLUMN sandbox_outcome, DROP COLUMN sandbox_due_at;
