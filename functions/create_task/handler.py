@@ -9,8 +9,8 @@ from psycopg.rows import DictRow
 from pydantic import BaseModel, ConfigDict, Field
 
 from avatars import api_keys, idempotency, in_flight, media, photos, sandbox, submissions, tasks, uploads
-from avatars.deletions import Address
 from avatars.idempotency import IdempotencyHeaders
+from avatars.media import Address
 from avatars.metadata import FormMetadata, Metadata
 from avatars.refusals import UserGone
 from facet import auth, broker, db, limits, log, objects

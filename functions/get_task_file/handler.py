@@ -1,6 +1,6 @@
 """GET /3d-model-generation/tasks/{uuid}/files/{name}, for users and integrations: the way to a photo or an avatar."""
 
-from avatars import api_keys, media, resource, tasks
+from avatars import api_keys, resource, tasks
 from facet import auth, db, objects
 from facet.function import Function
 from facet.http import Answer
@@ -25,6 +25,4 @@ def get_task_file(caller: auth.Caller, uuid: str, name: str) -> Answer:
     """
     with db.transaction() as conn:
         row = tasks.whole(conn, owner=caller, request_uuid=uuid)
-    bucket, key, filename = resource.address_of(row, name)
-    url = objects.presign_get(bucket, key, expires_in=media.CLIENT_URL_SECONDS, filename=filename)
-    return Answer(None, [("location", url)])
+    return Answer(None, [("location", resource.url_of(row, name, objects=objects))])

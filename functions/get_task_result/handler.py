@@ -35,7 +35,10 @@ def get_task_result(caller: auth.Caller, uuid: str) -> TaskResult:
     color = model["skin_color_hex"]
     return TaskResult(
         result_file_path=objects.presign_get(
-            model["bucket"], model["object_key"], expires_in=media.CLIENT_URL_SECONDS, filename=f"avatar-{uuid}.glb"
+            model["bucket"],
+            model["object_key"],
+            expires_in=media.CLIENT_URL_SECONDS,
+            filename=media.model_filename(uuid),
         ),
         mesh_metadata=MeshMetadata(skin_color_hex=color) if color else None,
     )

@@ -1,18 +1,15 @@
 """Objects to delete from storage: noted with the change that made them superfluous, carried out later, never lost."""
 
 from datetime import timedelta
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from psycopg import Connection
 from psycopg.rows import DictRow
 
+from avatars.media import Address
+
 FIRST_PAUSE = timedelta(seconds=30)
 LONGEST_PAUSE = timedelta(hours=1)
-
-
-class Address(NamedTuple):
-    bucket: str
-    object_key: str
 
 
 class Objects(Protocol):

@@ -8,13 +8,13 @@ from typing import Literal, Protocol
 
 from PIL import Image
 
-from avatars import glb, legacy, photos
+from avatars import glb, legacy, media, photos
 from avatars.legacy import Note, Outcome
 from avatars.legacy_rows import OldFile, OldTask
 from avatars.legacy_source import FileMissing
 from avatars.owners import Owner
 from avatars.refusals import Refusal
-from avatars.results import MAX_MODEL_BYTES, MODEL_TYPE
+from avatars.results import MAX_MODEL_BYTES
 
 OPEN = frozenset({"INITIAL", "PENDING", "IN_PROGRESS"})
 COLOUR = re.compile(r"#?([0-9a-f]{6})")
@@ -138,10 +138,10 @@ def _model(old: OldTask, storage: Storage) -> bytes | Note | None:
 
 def _model_file(old: OldTask, request_uuid: uuid.UUID, bucket: str, data: bytes) -> File:
     """Under its usual name; under another where that may be the old file itself, which is never touched."""
-    key = f"{request_uuid}.glb"
+    key = media.model_key(request_uuid)
     if old.model == (bucket, key):
         key = f"{request_uuid}/model.glb"
-    return File("model", bucket, key, MODEL_TYPE, data)
+    return File("model", bucket, key, media.MODEL_TYPE, data)
 
 
 def _grey_picture() -> bytes:

@@ -1,8 +1,9 @@
-"""Stored objects: what is known of each, that each address is claimed once, and how long its URLs live."""
+"""Stored objects: how they are called, what is known of each, that each is claimed once, how long its URLs live."""
 
 import hashlib
+import uuid
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, LiteralString, NamedTuple
 
 from psycopg import Connection
 from psycopg.rows import DictRow
@@ -11,9 +12,27 @@ CLIENT_URL_SECONDS = 3600
 AGENT_URL_SECONDS = 24 * 3600
 SIGNING_SLOT = timedelta(seconds=CLIENT_URL_SECONDS // 2)
 
+MODEL_TYPE = "model/gltf-binary"
+MODEL_KEY_SQL: LiteralString = "request_uuid || '.glb'"  # `model_key` of a row of tasks
+
+
+class Address(NamedTuple):
+    bucket: str
+    object_key: str
+
 
 class AlreadyClaimed(Exception):
     """The address belongs to another row."""
+
+
+def model_key(request_uuid: uuid.UUID) -> str:
+    """Where the model of a task is expected. An agent may choose another name."""
+    return f"{request_uuid}.glb"
+
+
+def model_filename(request_uuid: uuid.UUID | str) -> str:
+    """The name under which a browser saves it."""
+    return f"avatar-{request_uuid}.glb"
 
 
 def signing_time(anchor: datetime, now: datetime) -> datetime:

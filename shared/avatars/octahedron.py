@@ -12,7 +12,6 @@ SHA256 = "de5dcf75358b981c23308d62f49759b4fcc0cf21d7087d63b73050c2500e67ce"
 SKIN_COLOR_HEX = "#c68642"
 SKIN_COLOR_LINEAR = [0.5647, 0.2384, 0.0545, 1.0]
 VERTICES, TRIANGLES = 24, 8
-CONTENT_TYPE = "model/gltf-binary"
 RADIUS = 0.1  # metres, about a head
 
 Vector = tuple[float, float, float]

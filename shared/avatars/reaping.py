@@ -36,7 +36,7 @@ END = """
         FROM chosen WHERE t.id = chosen.id RETURNING t.request_uuid, t.output_bucket
     )
     INSERT INTO object_deletions (bucket, object_key, due_at)
-    SELECT output_bucket, request_uuid || '.glb', now() + %(late)s FROM ended
+    SELECT output_bucket, {model_key}, now() + %(late)s FROM ended
     ON CONFLICT (bucket, object_key) DO UPDATE SET due_at = least(object_deletions.due_at, excluded.due_at)
 """
 OPEN = "status IN ('INITIAL', 'PENDING', 'IN_PROGRESS')"
@@ -139,4 +139,5 @@ def _give_again(conn: Connection[DictRow], which: LiteralString, **given: object
 
 def _end(conn: Connection[DictRow], which: LiteralString, **given: object) -> int:
     """Their agents may be alive after all and still write a model."""
-    return conn.execute(END.format(which=which), {**given, "late": removal.LATE}).rowcount
+    query = END.format(which=which, model_key=media.MODEL_KEY_SQL)
+    return conn.execute(query, {**given, "late": removal.LATE}).rowcount

@@ -41,7 +41,7 @@ def remove(conn: Connection[DictRow], task_ids: Collection[int]) -> int:
 def _expect_late_reports(conn: Connection[DictRow], task_ids: list[int]) -> None:
     """An agent may still be at work: its report is then known to be no error, and its model goes too."""
     conn.execute(
-        """
+        f"""
         WITH recent AS (
             SELECT request_uuid, output_bucket, model_id FROM tasks
             WHERE id = ANY(%(ids)s) AND (finished_at IS NULL OR finished_at > now() - %(late)s)
@@ -50,8 +50,8 @@ def _expect_late_reports(conn: Connection[DictRow], task_ids: list[int]) -> None
             ON CONFLICT (request_uuid) DO NOTHING
         )
         INSERT INTO object_deletions (bucket, object_key, due_at)
-        SELECT output_bucket, request_uuid || '.glb', now() + %(late)s FROM recent WHERE model_id IS NULL
+        SELECT output_bucket, {media.MODEL_KEY_SQL}, now() + %(late)s FROM recent WHERE model_id IS NULL
         ON CONFLICT (bucket, object_key) DO NOTHING
-        """,
+        """,  # noqa: S608  # a constant
         {"ids": task_ids, "late": LATE},
     )

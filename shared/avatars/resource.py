@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 from urllib.parse import quote, unquote
 
 from psycopg.rows import DictRow
@@ -26,14 +26,6 @@ class FileNotFound(Refusal):
     status = 404
     code = "FILE_NOT_FOUND"
     title = "The task has no such file"
-
-
-class Address(NamedTuple):
-    """Where an object lies, and the name under which a browser saves it, if it shall."""
-
-    bucket: str
-    object_key: str
-    filename: str | None
 
 
 class Presigner(Protocol):
@@ -108,9 +100,9 @@ class Task(BaseModel):
     retry_of: uuid.UUID | None = Field(description="The task whose photo was taken again; it may be deleted by now.")
 
 
-def base_of(path: str) -> str:
-    """What stands before COLLECTION in the percent-encoded path of a request: prefix, and /integrations for keys."""
-    return quote(unquote(path).rpartition(COLLECTION)[0])
+def base_of(path: str, below: str = COLLECTION) -> str:
+    """What stands before `below` in the percent-encoded path of a request: prefix, and /integrations for keys."""
+    return quote(unquote(path).rpartition(below)[0])
 
 
 def task_of(row: DictRow, *, base: str, objects: Presigner, now: datetime) -> Task:
@@ -135,13 +127,18 @@ def retry_after(row: DictRow) -> list[tuple[str, str]]:
     return [("retry-after", RETRY_AFTER)] if row["finished_at"] is None else []
 
 
-def address_of(row: DictRow, name: str) -> Address:
-    """Where a file of a task lies. Raises FileNotFound."""
+def url_of(row: DictRow, name: str, *, objects: Presigner, signed_at: datetime | None = None) -> str:
+    """A presigned URL of a file of a task. Raises FileNotFound."""
     kind = next((kind for known, kind in KINDS.items() if known == name), None)
     if kind is None or row[f"{kind}_key"] is None:
         raise FileNotFound(f"The task with request uuid {row['request_uuid']} has no file {name}")
-    filename = f"avatar-{row['request_uuid']}.glb" if kind == "model" else None
-    return Address(row[f"{kind}_bucket"], row[f"{kind}_key"], filename)
+    return objects.presign_get(
+        row[f"{kind}_bucket"],
+        row[f"{kind}_key"],
+        expires_in=media.CLIENT_URL_SECONDS,
+        filename=media.model_filename(row["request_uuid"]) if kind == "model" else None,
+        signed_at=signed_at,
+    )
 
 
 def _files(row: DictRow, base: str, objects: Presigner, now: datetime) -> Iterator[TaskFile]:
@@ -151,13 +148,10 @@ def _files(row: DictRow, base: str, objects: Presigner, now: datetime) -> Iterat
     for name, kind in KINDS.items():
         if row[f"{kind}_key"] is None:
             continue
-        bucket, key, filename = address_of(row, name)
         yield TaskFile(
             name=name,
             content_type=row[f"{kind}_type"],
-            url=objects.presign_get(
-                bucket, key, expires_in=media.CLIENT_URL_SECONDS, filename=filename, signed_at=signed_at
-            ),
+            url=url_of(row, name, objects=objects, signed_at=signed_at),
             link=f"{folder}/{name}",
             bytes=row[f"{kind}_size"],
             sha256=row[f"{kind}_sha256"].hex(),

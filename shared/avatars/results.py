@@ -14,7 +14,6 @@ from avatars.contracts import DEFAULT_FAILURE, Rejected, Report, ResultFile, Tas
 from avatars.idempotency import Transaction
 from avatars.states import LockedTask
 
-MODEL_TYPE = "model/gltf-binary"
 MAX_MODEL_BYTES = 64 * 1024 * 1024
 CLOCK_SLACK = timedelta(seconds=5)  # S3 tells times in whole seconds, by a clock of its own
 REFUSED_FILE_STAYS = timedelta(days=1)  # it may still be on its way, and somebody may want to know what was in it
@@ -124,7 +123,7 @@ def _finish(conn: Connection[DictRow], task: LockedTask, result: TaskResult, mod
     file = result.minio_metadata
     try:
         model_id = media.claim(
-            conn, kind="model", bucket=file.bucket, object_key=file.file_name, content_type=MODEL_TYPE, data=model
+            conn, kind="model", bucket=file.bucket, object_key=file.file_name, content_type=media.MODEL_TYPE, data=model
         )
     except media.AlreadyClaimed:
         raise ForeignResult("another task has claimed this file") from None
@@ -180,4 +179,4 @@ def _read(result: TaskResult, objects: Objects, *, announced_at: datetime) -> by
 
 
 def _is_own_name(request_uuid: uuid.UUID, name: str) -> bool:
-    return name == f"{request_uuid}.glb" or name.startswith(f"{request_uuid}/")
+    return name == media.model_key(request_uuid) or name.startswith(f"{request_uuid}/")

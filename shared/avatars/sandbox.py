@@ -74,10 +74,6 @@ def outcome_of(conn: Connection[DictRow], *, owner: Owner, metadata: Mapping[str
     return _parse(metadata.get("sandbox", "success")) if row["of_user"] or row["of_key"] else None
 
 
-def model_key(request_uuid: uuid.UUID) -> str:
-    return f"{request_uuid}.glb"
-
-
 def start(conn: Connection[DictRow], request_uuid: uuid.UUID, outcome: Outcome) -> None:
     """Let a new task go as far as it comes at once, in the transaction that makes it. Its model is put already."""
     task = states.lock(conn, request_uuid)
@@ -143,7 +139,7 @@ def _finish(conn: Connection[DictRow], task: LockedTask) -> None:
     """Its model waits in storage, noted for deletion until it is claimed; after a long standstill it may be gone."""
     waiting = conn.execute(
         "SELECT FROM object_deletions WHERE bucket = %s AND object_key = %s FOR UPDATE",
-        (task.output_bucket, model_key(task.request_uuid)),
+        (task.output_bucket, media.model_key(task.request_uuid)),
     ).fetchone()
     try:
         if waiting is not None:
@@ -158,8 +154,8 @@ def _succeed(conn: Connection[DictRow], task: LockedTask) -> None:
         conn,
         kind="model",
         bucket=task.output_bucket,
-        object_key=model_key(task.request_uuid),
-        content_type=octahedron.CONTENT_TYPE,
+        object_key=media.model_key(task.request_uuid),
+        content_type=media.MODEL_TYPE,
         data=octahedron.glb(),
     )
     states.succeed(

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 from psycopg import Connection
 from psycopg.rows import DictRow
 
-from avatars import deletions, idempotency, in_flight, octahedron, outbox, photos, resource, sandbox, tasks
-from avatars.deletions import Address
+from avatars import deletions, idempotency, in_flight, media, octahedron, outbox, photos, resource, sandbox, tasks
 from avatars.idempotency import Ticket, Transaction
+from avatars.media import Address
 from avatars.owners import Owner
 from avatars.sandbox import Outcome
 from avatars.tasks import NewTask
@@ -60,7 +60,7 @@ class Submission:
         """Where the model is put that a task in test mode ends with."""
         if self.outcome is None or not self.outcome.has_model:
             return None
-        return Address(self.output_bucket, sandbox.model_key(self.request_uuid))
+        return Address(self.output_bucket, media.model_key(self.request_uuid))
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def store(submission: Submission, objects: Objects, *, photo: bytes | None) -> N
     if photo is not None:
         objects.put(*submission.photo, photo, content_type=photos.CONTENT_TYPE)
     if submission.model is not None:
-        objects.put(*submission.model, octahedron.glb(), content_type=octahedron.CONTENT_TYPE)
+        objects.put(*submission.model, octahedron.glb(), content_type=media.MODEL_TYPE)
 
 
 def make(conn: Connection[DictRow], submission: Submission, *, photo_id: int, traceparent: str | None) -> Made:

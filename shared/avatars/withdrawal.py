@@ -3,7 +3,7 @@
 from psycopg import Connection
 from psycopg.rows import DictRow
 
-from avatars import deletions, removal, states, tasks
+from avatars import deletions, media, removal, states, tasks
 from avatars.owners import Owner
 from avatars.refusals import Refusal
 
@@ -31,7 +31,7 @@ def cancel(conn: Connection[DictRow], *, owner: Owner, request_uuid: str) -> Non
         raise TaskFinished(f"The task has ended as {task.status}")
     states.cancel(conn, task)
     # Its agent, if it has one, does not know: the model is deleted when it has come.
-    deletions.add(conn, bucket=task.output_bucket, object_key=f"{task.request_uuid}.glb", due_in=removal.LATE)
+    deletions.add(conn, bucket=task.output_bucket, object_key=media.model_key(task.request_uuid), due_in=removal.LATE)
 
 
 def delete(conn: Connection[DictRow], *, owner: Owner, request_uuid: str) -> None:

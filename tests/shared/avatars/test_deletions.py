@@ -9,7 +9,7 @@ from psycopg import Connection
 from psycopg.rows import DictRow
 
 from avatars import deletions, media
-from avatars.deletions import Address
+from avatars.media import Address
 from tests.shared.avatars.conftest import Together
 
 MODEL = Address("3d-files", "a.glb")

@@ -30,7 +30,7 @@ def slow(conn: Connection[DictRow], seconds: int = 60) -> NewTask:
     key = f"{uuid.uuid4()}.jpg"
     photo = media.claim(conn, kind="photo", bucket=made.IMAGES, object_key=key, content_type="image/jpeg", data=b"x")
     task = tasks.create(conn, owner=owner, photo_id=photo, output_bucket=made.MODELS, traceparent=None, outcome=outcome)
-    deletions.add(conn, bucket=made.MODELS, object_key=sandbox.model_key(task.request_uuid), due_in=timedelta(days=1))
+    deletions.add(conn, bucket=made.MODELS, object_key=media.model_key(task.request_uuid), due_in=timedelta(days=1))
     sandbox.start(conn, task.request_uuid, outcome)
     return task
 
@@ -87,7 +87,7 @@ def test_those_that_are_due_are_settled_a_batch_at_a_time(conn: Connection[DictR
 def test_a_task_whose_model_was_swept_away_or_taken_fails(conn: Connection[DictRow]) -> None:
     swept, taken = slow(conn), slow(conn)
     for task, loss in ((swept, "sweep"), (taken, "claim")):
-        key = sandbox.model_key(task.request_uuid)
+        key = media.model_key(task.request_uuid)
         if loss == "sweep":
             conn.execute("DELETE FROM object_deletions WHERE object_key = %s", (key,))
         else:
