@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from avatars import api_keys, resource, tasks, withdrawal
+from avatars import api_keys, resource, states, tasks, withdrawal
 from facet import auth, db, objects
 from facet.function import Function
 from facet.http import Request
@@ -16,7 +16,7 @@ app = Function("cancel_task")
     returns=resource.Task,
     caller=auth.USER,
     integrations=api_keys.verify,
-    raises=(tasks.TaskNotFound, withdrawal.TaskFinished),
+    raises=(tasks.TaskNotFound, states.TaskFinished),
     tags=("tasks",),
 )
 def cancel_task(caller: auth.Caller, uuid: str, request: Request) -> resource.Task:

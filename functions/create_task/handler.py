@@ -61,7 +61,7 @@ CREATES = limits.per_owner("create", "limit_creates_per_owner", by_view=True)  #
 REFUSALS = (
     photos.NotAnImage, photos.BodyTooLarge, photos.ImageTooLarge, photos.ImageTooSmall, UserGone, tasks.TaskNotFound,
     uploads.UploadNotFound, uploads.UploadUsed, uploads.UploadIncomplete, uploads.UploadMismatch,
-    sandbox.OutcomeUnknown, in_flight.TooManyInFlight, idempotency.KeyReused, idempotency.InFlight,
+    sandbox.OutcomeUnknown, in_flight.TooManyInFlight, idempotency.KeyReused, idempotency.KeyInFlight,
 )  # fmt: skip
 
 
@@ -102,7 +102,7 @@ def create_task(
             conn, owner=caller, ticket=ticket, options=asked["options"], metadata=asked["metadata"], at=settings()
         )
         upload = uploads.take(conn, owner=caller, upload_id=body.upload_id) if body else None
-    with idempotency.given_up_on_failure(db.transaction, ticket):
+    with idempotency.given_up_on_failure(db.transaction, ticket, unavailable=db.Unavailable):
         photo = photos.accept(asked["photo"] if upload is None else _uploaded(upload))
         submissions.store(submission, objects, photo=photo)
         with db.transaction() as conn:

@@ -61,7 +61,7 @@ class Upload(BaseModel):
     caller=auth.USER,
     integrations=api_keys.verify,
     limits=(BEGINS,),
-    raises=(photos.BodyTooLarge, UserGone, uploads.UploadNotFound, idempotency.KeyReused, idempotency.InFlight),
+    raises=(photos.BodyTooLarge, UserGone, uploads.UploadNotFound, idempotency.KeyReused, idempotency.KeyInFlight),
     tags=("uploads",),
 )
 def create_upload(

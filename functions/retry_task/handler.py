@@ -16,7 +16,7 @@ app = Function("retry_task")
 CREATES = limits.per_owner("create", "limit_creates_per_owner", by_view=True)  # a repeat makes nothing and is free
 REFUSALS = (
     tasks.TaskNotFound, retries.TaskNotRetryable, UserGone, sandbox.OutcomeUnknown, in_flight.TooManyInFlight,
-    idempotency.KeyReused, idempotency.InFlight,
+    idempotency.KeyReused, idempotency.KeyInFlight,
 )  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def retry_task(caller: auth.Caller, uuid: str, headers: IdempotencyHeaders, requ
             at=settings(),
             retry_of=old["request_uuid"],
         )
-    with idempotency.given_up_on_failure(db.transaction, ticket):
+    with idempotency.given_up_on_failure(db.transaction, ticket, unavailable=db.Unavailable):
         submissions.store(submission, objects, photo=None)
         with db.transaction() as conn:
             photo_id = retries.hold(conn, owner=caller, task=old)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, ClassVar
@@ -43,7 +43,7 @@ class KeyReused(Refusal):
     title = "The Idempotency-Key was used for another request"
 
 
-class InFlight(Refusal):
+class KeyInFlight(Refusal):
     """The first request with this `Idempotency-Key` is still under way. Wait as `Retry-After` says and send the same
     request again: it gets the answer of the first."""
 
@@ -77,7 +77,7 @@ def fingerprint(request: Mapping[str, object]) -> bytes:
 def begin(conn: Connection[DictRow], *, owner: Owner, operation: str, key: str | None, fingerprint: bytes) -> Ticket:
     """Lock a key, or find what it made. `fingerprint` is a SHA-256 of the request.
 
-    Raises KeyReused, InFlight or UserGone.
+    Raises KeyReused, KeyInFlight or UserGone.
     """
     if key is None:
         return Ticket(id=None, made=None)
@@ -101,7 +101,7 @@ def begin(conn: Connection[DictRow], *, owner: Owner, operation: str, key: str |
 def complete(conn: Connection[DictRow], ticket: Ticket, made: uuid.UUID) -> None:
     """Write down what was made, in the transaction that makes it.
 
-    Raises InFlight when the lock ran out meanwhile and another request has it: then nothing may be made here.
+    Raises KeyInFlight when the lock ran out meanwhile and another request has it: then nothing may be made here.
     """
     if ticket.id is None:
         return
@@ -110,7 +110,7 @@ def complete(conn: Connection[DictRow], ticket: Ticket, made: uuid.UUID) -> None
         (made, ticket.id, ticket.locked_until),
     )
     if done.rowcount == 0:
-        raise InFlight
+        raise KeyInFlight
 
 
 def abandon(conn: Connection[DictRow], ticket: Ticket) -> None:
@@ -122,13 +122,16 @@ def abandon(conn: Connection[DictRow], ticket: Ticket) -> None:
 
 
 @contextmanager
-def given_up_on_failure(transaction: Transaction, ticket: Ticket) -> Iterator[None]:
-    """Whatever fails in this block, the client need not wait for the lock to run out."""
+def given_up_on_failure(transaction: Transaction, ticket: Ticket, *, unavailable: type[Exception]) -> Iterator[None]:
+    """Whatever fails in this block, the client need not wait for the lock to run out.
+
+    With the database `unavailable` the client must after all, and hears of what failed first.
+    """
     try:
         yield
     except BaseException:
         if ticket.id is not None:
-            with transaction() as conn:
+            with suppress(unavailable), transaction() as conn:
                 abandon(conn, ticket)
         raise
 
@@ -152,5 +155,5 @@ def _found(row: DictRow, fingerprint: bytes) -> Ticket:
     if row["fingerprint"] != fingerprint:
         raise KeyReused
     if row["made"] is None:
-        raise InFlight
+        raise KeyInFlight
     return Ticket(id=row["id"], made=row["made"])

@@ -8,7 +8,7 @@ from psycopg import Connection
 from psycopg.rows import DictRow
 from pydantic import BaseModel
 
-from avatars.reaping import TaskAbsent
+from avatars.tasks import TaskNotFound
 
 
 class Announcement(BaseModel):
@@ -63,10 +63,10 @@ class Inspected(BaseModel):
 
 
 def inspect(conn: Connection[DictRow], request_uuid: uuid.UUID) -> Inspected:
-    """Raises TaskAbsent."""
+    """Raises TaskNotFound."""
     task = conn.execute("SELECT t.*, t.id AS task_id FROM tasks t WHERE request_uuid = %s", (request_uuid,)).fetchone()
     if task is None:
-        raise TaskAbsent(f"There is no task {request_uuid}")
+        raise TaskNotFound(request_uuid)
     files = conn.execute(
         """
         SELECT id, bucket, object_key, content_type, size, encode(sha256, 'hex') AS sha256

@@ -10,7 +10,8 @@ from psycopg.rows import DictRow
 
 from avatars import media, removal, states
 from avatars.refusals import Refusal
-from avatars.states import LockedTask
+from avatars.states import LockedTask, TaskFinished
+from avatars.tasks import TaskNotFound
 
 BEGINNINGS = 3  # so many agents may begin a task and fall silent
 URL_RESERVE = timedelta(hours=1)  # a message is announced anew so long before its URLs run out
@@ -41,20 +42,6 @@ END = """
 """
 OPEN = "status IN ('INITIAL', 'PENDING', 'IN_PROGRESS')"
 SILENT = "status = 'IN_PROGRESS' AND last_message_at < now() - %(age)s AND NOT test_mode"
-
-
-class TaskAbsent(Refusal):
-    status = 404
-    code = "TASK_NOT_FOUND"
-    title = "There is no such task"
-
-
-class TaskEnded(Refusal):
-    """The state of a task that has ended never changes."""
-
-    status = 409
-    code = "TASK_FINISHED"
-    title = "The task has ended"
 
 
 class TaskInTestMode(Refusal):
@@ -107,7 +94,7 @@ def end_overdue(conn: Connection[DictRow], *, deadline: timedelta, limit: int) -
 
 
 def requeue(conn: Connection[DictRow], request_uuid: uuid.UUID) -> Attempt:
-    """Announce one open task again, whatever state it is in. Raises TaskAbsent, TaskEnded or TaskInTestMode."""
+    """Announce one open task again, whatever state it is in. Raises TaskNotFound, TaskFinished or TaskInTestMode."""
     task = _open(conn, request_uuid)
     if task.test_mode:
         raise TaskInTestMode
@@ -116,17 +103,18 @@ def requeue(conn: Connection[DictRow], request_uuid: uuid.UUID) -> Attempt:
 
 
 def fail(conn: Connection[DictRow], request_uuid: uuid.UUID, *, code: str, message: str | None) -> None:
-    """End one open task as FAILED. Raises TaskAbsent or TaskEnded."""
+    """End one open task as FAILED. Raises TaskNotFound or TaskFinished."""
     task = _open(conn, request_uuid)
-    _end(conn, "id = %(id)s", code=code, message=message, id=task.id, lost=0, limit=1)
+    states.fail(conn, task, status="FAILED", code=code, message=message, by_agent=False)
+    removal.expect_late_model(conn, task)
 
 
 def _open(conn: Connection[DictRow], request_uuid: uuid.UUID) -> LockedTask:
     task = states.lock(conn, request_uuid)
     if task is None:
-        raise TaskAbsent(f"There is no task {request_uuid}")
+        raise TaskNotFound(request_uuid)
     if task.is_finished:
-        raise TaskEnded(
+        raise TaskFinished(
             f"The task {request_uuid} has ended as {task.status}, for good. Its owner may `retry` it: "
             f"POST /3d-model-generation/tasks/{request_uuid}/retry makes a new task of the same photo."
         )

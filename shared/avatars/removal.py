@@ -6,7 +6,8 @@ from datetime import timedelta
 from psycopg import Connection
 from psycopg.rows import DictRow
 
-from avatars import media
+from avatars import deletions, media
+from avatars.states import LockedTask
 
 LATE = timedelta(seconds=media.AGENT_URL_SECONDS) + timedelta(hours=1)  # until then an agent may still write a model
 
@@ -36,6 +37,11 @@ def remove(conn: Connection[DictRow], task_ids: Collection[int]) -> int:
         given,
     )
     return len(rows)
+
+
+def expect_late_model(conn: Connection[DictRow], task: LockedTask) -> None:
+    """Of a task that was ended: its agent, if it has one, does not know. The model is deleted when it has come."""
+    deletions.add(conn, bucket=task.output_bucket, object_key=media.model_key(task.request_uuid), due_in=LATE)
 
 
 def _expect_late_reports(conn: Connection[DictRow], task_ids: list[int]) -> None:

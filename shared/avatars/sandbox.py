@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, LiteralString
 
 from psycopg import Connection
 from psycopg.rows import DictRow
@@ -21,6 +21,14 @@ OUTCOME = re.compile(
 LONGEST = 3600
 ENDINGS: Mapping[str, Literal["INVALID_INPUT", "FAILED"]] = {"invalid_input": "INVALID_INPUT", "failed": "FAILED"}
 MESSAGE = "asked for by metadata.sandbox"
+
+# Of `tasks t`. The time is that of the statement: whoever waits for a task has begun the transaction long before.
+IS_DUE: LiteralString = "t.sandbox_due_at <= clock_timestamp()"
+PROGRESS: LiteralString = """
+    floor(99 * extract(epoch FROM clock_timestamp() - t.created_at)
+        / extract(epoch FROM t.sandbox_due_at - t.created_at))::int
+"""
+GOES_ON: LiteralString = f"t.test_mode AND t.finished_at IS NULL AND ({IS_DUE} OR {PROGRESS} > t.progress)"
 
 
 class OutcomeUnknown(Refusal):
@@ -90,16 +98,13 @@ def start(conn: Connection[DictRow], request_uuid: uuid.UUID, outcome: Outcome) 
 def settle(conn: Connection[DictRow], task_id: int) -> None:
     """Bring a task in test mode to where it must be by now: to its progress, or when due to its end.
 
-    Nothing happens to any other task, nor the second time. The time is that of the statement: whoever waits for the
-    task has begun the transaction long before.
+    Nothing happens to any other task, nor the second time.
     """
     row = conn.execute(
-        """
-        SELECT request_uuid, sandbox_due_at <= clock_timestamp() AS is_due,
-               floor(99 * extract(epoch FROM clock_timestamp() - created_at)
-                   / extract(epoch FROM sandbox_due_at - created_at))::int AS progress
-        FROM tasks WHERE id = %s AND test_mode AND finished_at IS NULL AND sandbox_due_at IS NOT NULL FOR UPDATE
-        """,
+        f"""
+        SELECT t.request_uuid, {IS_DUE} AS is_due, {PROGRESS} AS progress FROM tasks t
+        WHERE t.id = %s AND t.test_mode AND t.finished_at IS NULL AND t.sandbox_due_at IS NOT NULL FOR UPDATE
+        """,  # noqa: S608  # LiteralStrings alone
         (task_id,),
     ).fetchone()
     task = None if row is None else states.lock(conn, row["request_uuid"])

@@ -11,6 +11,16 @@ from typing import Literal
 from psycopg import Connection
 from psycopg.rows import DictRow
 
+from avatars.refusals import Refusal
+
+
+class TaskFinished(Refusal):
+    """The task has ended already, and how it ended never changes. Read it to see how; DELETE removes it."""
+
+    status = 409
+    code = "TASK_FINISHED"
+    title = "The task has ended already"
+
 
 @dataclass(frozen=True)
 class LockedTask:
@@ -109,15 +119,17 @@ def fail(
     status: Literal["INVALID_INPUT", "FAILED"],
     code: str,
     message: str | None,
+    by_agent: bool = True,
 ) -> None:
     conn.execute(
         """
         UPDATE tasks SET
             status = %(status)s, failure_code = %(code)s, failure_message = %(message)s,
-            last_message_at = now(), finished_at = now(), revision = revision + 1
+            last_message_at = CASE WHEN %(by_agent)s THEN now() ELSE last_message_at END,
+            finished_at = now(), revision = revision + 1
         WHERE id = %(id)s AND status IN ('INITIAL', 'PENDING', 'IN_PROGRESS')
         """,
-        {"id": task.id, "status": status, "code": code, "message": message},
+        {"id": task.id, "status": status, "code": code, "message": message, "by_agent": by_agent},
     )
 
 

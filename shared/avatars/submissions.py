@@ -114,7 +114,7 @@ def store(submission: Submission, objects: Objects, *, photo: bytes | None) -> N
 def make(conn: Connection[DictRow], submission: Submission, *, photo_id: int, traceparent: str | None) -> Made:
     """The task, its announcement and its idempotency key, together or not at all.
 
-    Raises UserGone, in_flight.TooManyInFlight or idempotency.InFlight.
+    Raises UserGone, in_flight.TooManyInFlight or idempotency.KeyInFlight.
     """
     task = tasks.create(
         conn,

@@ -29,8 +29,9 @@ class TaskNotFound(Refusal):
     code = "TASK_NOT_FOUND"
     title = "The task was not found"
 
-    def __init__(self, request_uuid: str, owner: Owner) -> None:
-        words = "not found" if is_web_user(owner) else "was not found"
+    def __init__(self, request_uuid: uuid.UUID | str, owner: Owner | None = None) -> None:
+        """Without an owner it is an operator who asked."""
+        words = "not found" if owner is not None and is_web_user(owner) else "was not found"
         super().__init__(f"The task with request uuid {request_uuid} {words}")
 
 

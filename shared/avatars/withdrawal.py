@@ -3,21 +3,12 @@
 from psycopg import Connection
 from psycopg.rows import DictRow
 
-from avatars import deletions, media, removal, states, tasks
+from avatars import removal, states, tasks
 from avatars.owners import Owner
-from avatars.refusals import Refusal
-
-
-class TaskFinished(Refusal):
-    """The task has ended already, and how it ended never changes. Read it to see how; DELETE removes it."""
-
-    status = 409
-    code = "TASK_FINISHED"
-    title = "The task has ended already"
 
 
 def cancel(conn: Connection[DictRow], *, owner: Owner, request_uuid: str) -> None:
-    """End an open task; nothing if it is cancelled already. Raises TaskNotFound or TaskFinished.
+    """End an open task; nothing if it is cancelled already. Raises TaskNotFound or states.TaskFinished.
 
     Whose a task is never changes, so it is asked before the row is locked.
     """
@@ -28,10 +19,9 @@ def cancel(conn: Connection[DictRow], *, owner: Owner, request_uuid: str) -> Non
     if task.status == "CANCELLED":
         return
     if task.is_finished:
-        raise TaskFinished(f"The task has ended as {task.status}")
+        raise states.TaskFinished(f"The task has ended as {task.status}")
     states.cancel(conn, task)
-    # Its agent, if it has one, does not know: the model is deleted when it has come.
-    deletions.add(conn, bucket=task.output_bucket, object_key=media.model_key(task.request_uuid), due_in=removal.LATE)
+    removal.expect_late_model(conn, task)
 
 
 def delete(conn: Connection[DictRow], *, owner: Owner, request_uuid: str) -> None:

@@ -65,7 +65,7 @@ def test_an_operator_gives_a_task_to_agents_again(
     finish(agent, request_uuid, attempt=2)
     frontend.wait_for(account.access_token, request_uuid, "SUCCESS")
     refused = stack.facet("task", "requeue", request_uuid, accept=[1]).stderr
-    assert f"TaskEnded: The task {request_uuid} has ended as SUCCESS" in refused
+    assert f"TaskFinished: The task {request_uuid} has ended as SUCCESS" in refused
     assert "retry" in refused
 
 

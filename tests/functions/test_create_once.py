@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from avatars import media, tasks
-from facet import objects
+from facet import db, objects
 from facet.settings import settings
 from tests.conftest import Settings
 from tests.functions import api
@@ -46,6 +46,16 @@ def test_the_same_request_again_gets_the_same_answer_and_makes_nothing(
     assert second.headers["location"] == first.headers["location"]
     assert number(sql, TASKS) == 1
     assert len(queue.take("generation_tasks")) == 1
+
+
+def test_a_database_lost_meanwhile_does_not_hide_why_a_create_was_refused(
+    ada: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*given: object) -> None:
+        raise db.Unavailable("lost")
+
+    monkeypatch.setattr("avatars.idempotency.abandon", lost)
+    assert api.create(ada, b"GIF89a no photo").status == 415
 
 
 def test_without_a_key_every_request_makes_a_task(sql: Sql, photo: bytes) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from avatars.reaping import TaskAbsent, TaskEnded, TaskInTestMode
+from avatars.reaping import TaskInTestMode
+from avatars.states import TaskFinished
+from avatars.tasks import TaskNotFound
 from facet.problems import Problem
 from tests.conftest import Settings
 from tests.functions import api
@@ -90,9 +92,9 @@ def test_an_open_task_goes_to_agents_again(task: str, sql: Sql, queue: Queue, st
 def test_a_task_that_has_ended_is_not_given_again_and_the_answer_names_retry(task: str, queue: Queue) -> None:
     queue.take("generation_tasks")
     fail(task, code="NO_FACE", message="a hat")
-    with pytest.raises(TaskEnded, match=f"has ended as FAILED.*/{task}/retry"):
+    with pytest.raises(TaskFinished, match=f"has ended as FAILED.*/{task}/retry"):
         requeue(task)
-    with pytest.raises(TaskEnded, match="has ended as FAILED"):
+    with pytest.raises(TaskFinished, match="has ended as FAILED"):
         fail(task)
     shown = show(task)
     assert (shown["attempt"], shown["failure_code"], shown["failure_message"]) == (1, "NO_FACE", "a hat")
@@ -115,7 +117,7 @@ def test_what_an_agent_says_after_the_operator_ended_it_changes_nothing(task: st
 
 @pytest.mark.parametrize("operate", [show, requeue, fail])
 def test_a_task_that_does_not_exist_is_named_as_the_cause(operate: Any) -> None:
-    with pytest.raises(TaskAbsent, match=f"There is no task {NOBODYS}"):
+    with pytest.raises(TaskNotFound, match=f"{NOBODYS} was not found"):
         operate(NOBODYS)
 
 

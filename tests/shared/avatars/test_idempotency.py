@@ -10,7 +10,7 @@ from psycopg.rows import DictRow
 from pydantic import ValidationError
 
 from avatars import idempotency
-from avatars.idempotency import IdempotencyHeaders, InFlight, KeyReused, Ticket
+from avatars.idempotency import IdempotencyHeaders, KeyInFlight, KeyReused, Ticket
 from avatars.owners import Owner
 from tests.shared.avatars import made
 from tests.shared.avatars.conftest import Together
@@ -62,7 +62,7 @@ def test_another_request_with_the_same_key_is_refused_before_and_after_the_first
 
 def test_while_the_first_is_under_way_the_second_is_told_to_wait(conn: Connection[DictRow]) -> None:
     begin(conn)
-    with pytest.raises(InFlight) as refused:
+    with pytest.raises(KeyInFlight) as refused:
         begin(conn)
     assert refused.value.headers == {"Retry-After": "1"}
 
@@ -83,7 +83,7 @@ def test_keys_are_the_owners_and_the_operations_own(conn: Connection[DictRow]) -
     ada, eve = (SimpleNamespace(user_id=made.user(conn, f"{name}@example.org"), api_key_id=None) for name in "ae")
     tickets = [begin(conn), begin(conn, ada), begin(conn, eve), begin(conn, ada, operation="retry_task")]
     assert len({ticket.id for ticket in tickets}) == 4
-    with pytest.raises(InFlight):
+    with pytest.raises(KeyInFlight):
         begin(conn, ada)
 
 
@@ -94,8 +94,8 @@ def test_a_lock_that_ran_out_is_taken_over_by_one_and_its_first_holder_makes_not
     let_the_lock_run_out(conn)
     outcomes = together(begin, 50)
     [successor] = [outcome for outcome in outcomes if isinstance(outcome, Ticket)]
-    assert [type(outcome) for outcome in outcomes if outcome != successor] == [InFlight] * 49
-    with pytest.raises(InFlight):
+    assert [type(outcome) for outcome in outcomes if outcome != successor] == [KeyInFlight] * 49
+    with pytest.raises(KeyInFlight):
         idempotency.complete(conn, dead, uuid.uuid4())
     idempotency.abandon(conn, dead)
     idempotency.complete(conn, successor, uuid.uuid4())
@@ -113,7 +113,7 @@ def test_of_fifty_at_once_one_begins_and_the_others_are_told_to_wait(
 ) -> None:
     outcomes = together(begin, 50)
     assert sum(isinstance(outcome, Ticket) for outcome in outcomes) == 1
-    assert sum(isinstance(outcome, InFlight) for outcome in outcomes) == 49
+    assert sum(isinstance(outcome, KeyInFlight) for outcome in outcomes) == 49
     assert [row["made"] for row in conn.execute("SELECT made FROM idempotency_keys")] == [None]
 
 

@@ -51,3 +51,15 @@ def test_two_operators_at_once_make_two_attempts(conn: Connection[DictRow], toge
     task, _ = made.task(conn, made.user(conn))
     outcomes = together(lambda own: reaping.requeue(own, task.request_uuid).number, 2)
     assert sorted(map(str, outcomes)) == ["2", "3"]
+
+
+def test_a_task_an_operator_ends_expects_its_model_late_and_has_not_heard_of_its_agent(
+    conn: Connection[DictRow],
+) -> None:
+    silent_tasks(conn, 1)
+    [before] = conn.execute("SELECT request_uuid, last_message_at FROM tasks").fetchall()
+    reaping.fail(conn, before["request_uuid"], code="AGENT_ERROR", message=None)
+    [after] = conn.execute("SELECT status, last_message_at FROM tasks").fetchall()
+    assert after == {"status": "FAILED", "last_message_at": before["last_message_at"]}
+    [noted] = conn.execute("SELECT bucket, object_key, due_at - now() > '24 hours' AS late FROM object_deletions")
+    assert noted == {"bucket": made.MODELS, "object_key": f"{before['request_uuid']}.glb", "late": True}

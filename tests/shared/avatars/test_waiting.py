@@ -1,12 +1,14 @@
 """How long a client prefers to wait, and the places there are to wait in."""
 
+import time
 from collections.abc import Callable
 
 import pytest
 from psycopg import Connection
 from psycopg.rows import DictRow
 
-from avatars import waiting
+from avatars import sandbox, waiting
+from tests.shared.avatars.test_sandbox import row, slow
 
 
 @pytest.mark.parametrize(
@@ -58,3 +60,16 @@ def test_a_place_is_free_again_when_its_holder_dies(connect: Callable[[], Connec
     dead.close()
     while not waiting.take_place(other, places=1):
         pass
+
+
+def test_whoever_waits_for_a_simulated_task_is_told_that_it_goes_on_and_writes_nothing(
+    conn: Connection[DictRow],
+) -> None:
+    task, began = slow(conn, seconds=60), time.monotonic()
+    with conn.transaction():
+        waiting.until_change(conn, {"id": task.id, "revision": row(conn, task)["revision"]}, seconds=20)
+        assert time.monotonic() - began < 10
+        assert conn.execute("SELECT pg_current_xact_id_if_assigned() AS id").fetchone() == {"id": None}
+    revision = row(conn, task)["revision"]
+    sandbox.settle(conn, task.id)
+    assert row(conn, task)["revision"] != revision

@@ -11,7 +11,7 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import DictRow
 
-from avatars import outbox, purging, reaping, results, retries, tasks, withdrawal
+from avatars import outbox, purging, reaping, results, retries, states, tasks, withdrawal
 from avatars.contracts import ResultFile, TaskResult
 from avatars.owners import Owner
 from avatars.tasks import NewTask
@@ -81,7 +81,7 @@ ACTIONS = (
     Scene.end_overdue, Scene.purge,
 )  # fmt: skip
 REFUSED = (
-    tasks.TaskNotFound, withdrawal.TaskFinished, retries.TaskNotRetryable, reaping.TaskAbsent, reaping.TaskEnded,
+    tasks.TaskNotFound, states.TaskFinished, retries.TaskNotRetryable,
     results.UnknownTask,
 )  # fmt: skip
 
