@@ -168,13 +168,13 @@ def _read(result: TaskResult, objects: Objects, *, announced_at: datetime) -> by
         if is_older and not _is_own_name(result.request_uuid, file.file_name):
             raise ForeignResult("the file is older than the task")
         if stored.size > MAX_MODEL_BYTES:
-            return Unusable("RESULT_INVALID", f"{stored.size} bytes are more than {MAX_MODEL_BYTES}")
+            return Unusable(code="RESULT_INVALID", message=f"{stored.size} bytes are more than {MAX_MODEL_BYTES}")
         data = objects.read(file.bucket, file.file_name, limit=MAX_MODEL_BYTES)
         glb.check(data)
     except objects.NotFound:
-        return Unusable("RESULT_MISSING", "the announced model is not there")
+        return Unusable(code="RESULT_MISSING", message="the announced model is not there")
     except (glb.NotGlb, objects.Unreadable) as error:
-        return Unusable("RESULT_INVALID", str(error))
+        return Unusable(code="RESULT_INVALID", message=str(error))
     return data
 
 
