@@ -56,23 +56,22 @@ def create_api_key(caller: auth.Caller, body: KeyRequest) -> api_keys.NewApiKey:
     secret is in this answer alone. To replace a key, make another, let the system use it, then revoke the first: all
     your keys see the same tasks.
     """
-    return _create(body, caller.user_id)
+    with db.transaction() as conn:
+        return _create(conn, body, caller.user_id)
 
 
 @app.internal(body=OperatorsKeyRequest, returns=api_keys.NewApiKey)
 def create_api_key_for(body: OperatorsKeyRequest) -> api_keys.NewApiKey:
     with db.transaction() as conn:
-        user_id = users.id_of(conn, body.user_email) if body.user_email else None
-    return _create(body, user_id)
+        return _create(conn, body, users.id_of(conn, body.user_email) if body.user_email else None)
 
 
-def _create(asked: KeyRequest, user_id: int | None) -> api_keys.NewApiKey:
-    with db.transaction() as conn:
-        return api_keys.create(
-            conn,
-            name=asked.name,
-            user_id=user_id,
-            lifetime=asked.lifetime,
-            scopes=asked.scopes,
-            test_mode=asked.test_mode,
-        )
+def _create(conn: db.Connection, asked: KeyRequest, user_id: int | None) -> api_keys.NewApiKey:
+    return api_keys.create(
+        conn,
+        name=asked.name,
+        user_id=user_id,
+        lifetime=asked.lifetime,
+        scopes=asked.scopes,
+        test_mode=asked.test_mode,
+    )

@@ -1,10 +1,8 @@
 """GET /user-info/export: all that is kept of a user, to download."""
 
-from urllib.parse import quote, unquote
-
 from pydantic import BaseModel, Field
 
-from avatars import export
+from avatars import export, resource
 from avatars.exported import Export
 from avatars.refusals import UserGone
 from facet import auth, db
@@ -34,7 +32,7 @@ def export_data(caller: auth.Caller, query: Part, request: Request) -> Answer:
     All that is kept of the user, as a JSON file; photos and avatars by their links. An export larger than about 5 MB
     (some 5,000 tasks) comes in parts: ask for the path in `next`, also given as `Link`, until it is null.
     """
-    base = quote(unquote(request.path).removesuffix(export.PATH))
+    base = resource.base_of(request.path, export.PATH)
     with db.transaction() as conn:
         part = export.part(conn, caller, base=base, cursor=query.cursor)
     headers = [("content-disposition", 'attachment; filename="facet-export.json"')]

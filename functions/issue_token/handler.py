@@ -19,6 +19,6 @@ class TokenRequest(BaseModel):
 @app.internal(body=TokenRequest, returns=tokens.TokenPair)
 def issue_token(body: TokenRequest) -> tokens.TokenPair:
     with db.transaction() as conn:
-        user_id = users.id_of(conn, body.email)
+        user_id = int(users.lock(conn, users.id_of(conn, body.email))["id"])
         refresh_token = tokens.open_family(conn, user_id=user_id, terms=settings())
     return tokens.TokenPair(access_token=auth.issue_access_token(user_id), refresh_token=refresh_token)

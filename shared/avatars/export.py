@@ -18,17 +18,21 @@ PATH = "/user-info/export"
 MAX_BYTES = 5_000_000  # of the entries of a part as they travel: Lambda answers with 6 MB at most
 ROWS_AT_ONCE = 500
 
-# The number of a section, and the key of the last of its entries that was given.
-Cursor = Annotated[str, Field(pattern=r"^[0-3]\.[0-9a-f-]{0,60}$")]
+# The number of a section, and the key of the last of its entries that was given: a moment with a UUID, or an id.
+Cursor = Annotated[str, Field(pattern=r"^([02]\.([0-9]{20}-[0-9a-f-]{36})?|[13]\.[0-9]{0,18})$")]
 BEGINNING = "0."
 
 
 @dataclass(frozen=True)
 class Section:
-    """One list of an export: what its entries are, and the user's rows, each with a `key` that sorts them."""
+    """One list of an export: what its entries are, and the user's rows, each with a `key` of a type that sorts them.
+
+    What may be long is sorted as an index has it, by the id: a part then reads its own rows alone.
+    """
 
     name: str
     entry: type[BaseModel]
+    key: LiteralString
     rows: LiteralString
 
 
@@ -36,8 +40,9 @@ SECTIONS = (
     Section(
         "sign_ins",
         ExportedSignIn,
+        "text",
         """
-        SELECT to_char(created_at AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSUS-') || id AS key,
+        SELECT (to_char(created_at AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSUS-') || id) COLLATE "C" AS key,
                created_at, expires_at, revoked_at
         FROM refresh_families WHERE user_id = %(user_id)s
         """,
@@ -45,17 +50,18 @@ SECTIONS = (
     Section(
         "api_keys",
         ExportedKey,
+        "bigint",
         """
-        SELECT lpad(id::text, 20, '0') AS key,
-               id, name, prefix, scopes, test_mode, created_at, expires_at, revoked_at, last_used_at
+        SELECT id AS key, id, name, prefix, scopes, test_mode, created_at, expires_at, revoked_at, last_used_at
         FROM api_keys WHERE user_id = %(user_id)s
         """,
     ),
     Section(
         "uploads",
         ExportedUpload,
+        "text",
         """
-        SELECT to_char(created_at AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSUS-') || id AS key,
+        SELECT (to_char(created_at AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSUS-') || id) COLLATE "C" AS key,
                id AS upload_id, content_type, size, created_at, expires_at, used_at
         FROM uploads WHERE user_id = %(user_id)s
         """,
@@ -63,8 +69,9 @@ SECTIONS = (
     Section(
         "tasks",
         ExportedTask,
+        "bigint",
         """
-        SELECT lpad(t.id::text, 20, '0') AS key, t.id AS task_id, t.request_uuid, t.api_key_id, t.status, t.progress,
+        SELECT t.id AS key, t.id AS task_id, t.request_uuid, t.api_key_id, t.status, t.progress,
                t.attempt, t.test_mode, t.created_at, t.started_at, t.finished_at, t.options, t.metadata, t.retry_of,
                CASE WHEN t.failure_code IS NOT NULL THEN jsonb_build_object(
                    'code', t.failure_code, 'message', t.failure_message
@@ -117,7 +124,7 @@ def _entries(
         section = SECTIONS[number]
         while rows := _rows(conn, section, user_id, base, key):
             for row in rows:
-                key = row["key"]
+                key = str(row["key"])
                 yield f"{number}.{key}", section, section.entry.model_validate(row)
         key = ""
 
@@ -125,12 +132,11 @@ def _entries(
 def _rows(conn: Connection[DictRow], section: Section, user_id: int, base: str, after: str) -> list[DictRow]:
     return conn.execute(
         f"""
-        SELECT * FROM ({section.rows}) entries WHERE key COLLATE "C" > %(after)s
-        ORDER BY key COLLATE "C" LIMIT %(limit)s
+        SELECT * FROM ({section.rows}) entries WHERE key > %(after)s::{section.key} ORDER BY key LIMIT %(limit)s
         """,  # noqa: S608  # LiteralStrings alone
         {
             "user_id": user_id,
-            "after": after,
+            "after": after or "0",  # before every moment and every id
             "limit": ROWS_AT_ONCE,
             "tasks": base + COLLECTION,
         },

@@ -81,9 +81,9 @@ def register(conn: Connection[DictRow], *, name: str, email: str, password_hash:
 
 
 def id_of(conn: Connection[DictRow], email: str) -> int:
-    """A user who may sign in; disabled or erased only after this transaction. Raises UserNotFound."""
+    """A user who may sign in. Raises UserNotFound."""
     row = conn.execute(
-        "SELECT id FROM users WHERE lower(email) = lower(%s) AND disabled_at IS NULL FOR SHARE", (email,)
+        "SELECT id FROM users WHERE lower(email) = lower(%s) AND disabled_at IS NULL", (email,)
     ).fetchone()
     if row is None:
         raise UserNotFound
