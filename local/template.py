@@ -163,6 +163,7 @@ class _Reader:
             queues=queues,
             schedules=schedules,
         )
+        self._check_retries(properties)
         self._warnings += [f"{logical_id}: {key} is not emulated" for key in properties.unread(HARMLESS)]
         return spec
 
@@ -187,6 +188,15 @@ class _Reader:
             except MissingParameter as exc:
                 self._missing[setting_name(exc.name)] = None
         return environment
+
+    def _check_retries(self, properties: Properties) -> None:
+        """AWS repeats what fails and was invoked asynchronously, such as by a schedule, unless told not to."""
+        if "EventInvokeConfig" not in properties:
+            return
+        config = properties.part("EventInvokeConfig")
+        if config.whole("MaximumRetryAttempts", 2, low=0, high=2) > 0:
+            self._warnings.append(f"{config.where}.MaximumRetryAttempts: events are not repeated here")
+        self._warnings += [f"{config.where}: {key} is not emulated" for key in config.unread(())]
 
     def _url(self, properties: Properties) -> FunctionUrl | None:
         if "FunctionUrlConfig" not in properties:

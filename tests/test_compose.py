@@ -1,5 +1,6 @@
 """compose.yaml is valid, its parts fit together, and it carries no password."""
 
+import json
 import re
 import subprocess
 import sys
@@ -89,3 +90,11 @@ def test_the_agent_gets_no_secret_of_ours() -> None:
     assert not ours & set(environment)
     assert environment["MINIO_SECRET_KEY"] != SERVICES["functions"]["environment"]["MINIO_SECRET_KEY"]
     assert environment["RABBITMQ_PASSWORD"] != SERVICES["functions"]["environment"]["RABBITMQ_PASSWORD"]
+
+
+def test_the_agents_passwords_are_known_to_itself_and_to_who_sets_them() -> None:
+    knowing = {
+        secret: {name for name, service in SERVICES.items() if secret in json.dumps(service.get("environment", {}))}
+        for secret in ("${AGENT_RABBITMQ_PASSWORD", "${AGENT_MINIO_SECRET_KEY")
+    }
+    assert list(knowing.values()) == [{"migrate", "agent"}, {"minio-agent", "agent"}]

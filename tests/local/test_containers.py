@@ -22,10 +22,17 @@ Settings = dict[str, str]
 
 @pytest.fixture
 def container(tmp_path: Path, migrated: Settings) -> dict[str, str]:
-    """The environment of a container: addresses and secrets, no .env, an agent that the broker does not know yet."""
-    agent = {"AGENT_RABBITMQ_USER": f"agent-{secrets.token_hex(4)}", "AGENT_RABBITMQ_PASSWORD": secrets.token_hex(8)}
+    """The environment of a container: addresses and secrets, but the agent's, and no .env."""
+    ours = {name: value for name, value in migrated.items() if not name.startswith("AGENT_")}
     place = {"FACET_STATE": str(tmp_path / "state"), "FACET_ENV_FILE": str(tmp_path / "none"), "APP_PORT": "0"}
-    return {"PATH": os.environ["PATH"], **migrated, **agent, **place}
+    return {"PATH": os.environ["PATH"], **ours, **place}
+
+
+@pytest.fixture
+def migrating(container: dict[str, str]) -> dict[str, str]:
+    """The environment of the one that makes the agent's user: the broker does not know it yet."""
+    user, password = f"agent-{secrets.token_hex(4)}", secrets.token_hex(8)
+    return {**container, "AGENT_RABBITMQ_USER": user, "AGENT_RABBITMQ_PASSWORD": password}
 
 
 def facet(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -50,12 +57,12 @@ def running(environment: dict[str, str], part: str) -> Iterator[dict[str, Any]]:
     assert process.returncode == 0, output
 
 
-def test_migrate_gives_the_broker_an_agents_user(container: dict[str, str]) -> None:
+def test_migrate_gives_the_broker_an_agents_user(migrating: dict[str, str]) -> None:
     for _ in range(2):  # safe to run again
-        result = facet(container, "up", "--only", "migrate")
+        result = facet(migrating, "up", "--only", "migrate")
         assert result.returncode == 0, result.stdout + result.stderr
-    account = pika.PlainCredentials(container["AGENT_RABBITMQ_USER"], container["AGENT_RABBITMQ_PASSWORD"])
-    at = (container["RABBITMQ_HOST"], int(container["RABBITMQ_PORT"]), container["RABBITMQ_VHOST"], account)
+    account = pika.PlainCredentials(migrating["AGENT_RABBITMQ_USER"], migrating["AGENT_RABBITMQ_PASSWORD"])
+    at = (migrating["RABBITMQ_HOST"], int(migrating["RABBITMQ_PORT"]), migrating["RABBITMQ_VHOST"], account)
     with pika.BlockingConnection(pika.ConnectionParameters(*at)) as connection:
         channel = connection.channel()
         channel.queue_declare("generation_tasks", passive=True)
@@ -75,8 +82,8 @@ def test_triggers_alone_are_ready_and_have_no_address(container: dict[str, str])
         assert "gateway" not in status
 
 
-def test_a_server_that_is_not_there_is_named(container: dict[str, str]) -> None:
-    result = facet({**container, "POSTGRES_PORT": "9"}, "up", "--only", "migrate")
+def test_a_server_that_is_not_there_is_named(migrating: dict[str, str]) -> None:
+    result = facet({**migrating, "POSTGRES_PORT": "9"}, "up", "--only", "migrate")
     assert result.returncode == 1
     assert "POSTGRES_HOST and POSTGRES_PORT" in result.stderr
     assert "Traceback" not in result.stderr

@@ -89,10 +89,10 @@ def test_reserved_concurrency_is_kept_and_the_rest_throttled_at_once(sample: Lab
     answer(sample.invoke("single", {"seconds": 0}))
 
 
-def test_without_it_eight_run_and_the_others_wait_their_turn(sample: Lab) -> None:
+def test_without_it_sixteen_run_and_the_others_wait_their_turn(sample: Lab) -> None:
     results = all_of(sample, *[("slow", {"seconds": 0.05})] * 40)
     assert kinds(results) == {"Invocation": 40}
-    assert len({answer(result)["pid"] for result in results if isinstance(result, Invocation)}) == 8
+    assert len({answer(result)["pid"] for result in results if isinstance(result, Invocation)}) == 16
 
 
 def test_a_recycled_function_is_imported_anew_while_old_ones_finish(sample: Lab) -> None:

@@ -147,6 +147,7 @@ def test_what_is_not_emulated_is_named(written: Any) -> None:
               CodeUri: code
               Handler: a.b
               EphemeralStorage: {Size: 1024}
+              EventInvokeConfig: {MaximumRetryAttempts: 1, MaximumEventAgeInSeconds: 60}
               FunctionUrlConfig: {AuthType: NONE, InvokeMode: RESPONSE_STREAM}
               Layers: ["arn:aws:lambda:us-east-1:1:layer:x:1"]
               Events:
@@ -155,6 +156,8 @@ def test_what_is_not_emulated_is_named(written: Any) -> None:
         """
     )
     assert sorted(template.warnings) == [
+        "ReadFunction.EventInvokeConfig.MaximumRetryAttempts: events are not repeated here",
+        "ReadFunction.EventInvokeConfig: MaximumEventAgeInSeconds is not emulated",
         "ReadFunction.Events.Get.Properties: Auth is not emulated",
         "ReadFunction.Events.Upload: events of type S3 are not emulated",
         "ReadFunction.FunctionUrlConfig.InvokeMode: responses are buffered here",
