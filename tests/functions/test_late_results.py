@@ -137,7 +137,7 @@ def test_a_refused_model_is_removed_after_a_day(task: str, sql: Sql, bucket: str
 def test_reports_on_a_task_in_test_mode_are_set_aside(
     task: str, sql: Sql, queue: Queue, bucket: str, model: bytes, is_finished: bool
 ) -> None:
-    sql.execute("UPDATE tasks SET test_mode = true, sandbox_outcome = 'stuck'")
+    api.to_test_mode(sql)
     if is_finished:
         end(sql, "CANCELLED")
     before = sql.execute("SELECT * FROM tasks").fetchall()

@@ -102,7 +102,7 @@ def test_a_task_that_has_ended_is_not_given_again_and_the_answer_names_retry(tas
 
 
 def test_a_task_in_test_mode_is_not_given_to_agents_but_can_be_ended(task: str, sql: Sql) -> None:
-    sql.execute("UPDATE tasks SET test_mode = true, sandbox_outcome = 'stuck'")
+    api.to_test_mode(sql)
     with pytest.raises(TaskInTestMode):
         requeue(task)
     fail(task)

@@ -193,12 +193,8 @@ def test_a_task_that_could_never_be_announced_fails_in_the_end(
     assert sql.execute("SELECT count(*) FROM outbox").fetchall() == [(0,)]
 
 
-def in_test_mode(sql: Sql) -> None:
-    sql.execute("UPDATE tasks SET test_mode = true, sandbox_outcome = 'stuck'")
-
-
 def test_a_task_in_test_mode_never_goes_to_agents(task: str, sql: Sql, queue: Queue) -> None:
-    in_test_mode(sql)
+    api.to_test_mode(sql)
     sql.execute("UPDATE tasks SET published_at = now() - interval '30 hours'")
     reap()
     sql.execute(
@@ -211,7 +207,7 @@ def test_a_task_in_test_mode_never_goes_to_agents(task: str, sql: Sql, queue: Qu
 
 
 def test_a_stuck_task_in_test_mode_meets_its_deadline(task: str, sql: Sql) -> None:
-    in_test_mode(sql)
+    api.to_test_mode(sql)
     make_old(sql, hours=73)
     reap()
     assert row(sql)["failure_code"] == "DEADLINE_EXCEEDED"

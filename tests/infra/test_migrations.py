@@ -263,6 +263,10 @@ FORBIDDEN: list[tuple[str, Row, Row]] = [
     ("tasks_origin_never_changes", PENDING, {"photo_id": 2}),
     ("tasks_origin_never_changes", PENDING, {"output_bucket": "elsewhere"}),
     ("tasks_origin_never_changes", PENDING, {"request_uuid": FAMILY}),
+    ("tasks_origin_never_changes", PENDING, {"test_mode": True, "sandbox_outcome": "stuck"}),
+    ("tasks_origin_never_changes", PENDING, {"retry_of": FAMILY}),
+    ("tasks_origin_never_changes", PENDING, {"options": '{"pose": "T"}'}),
+    ("tasks_origin_never_changes", PENDING, {"metadata": '{"order": 1}'}),
 ]  # fmt: skip
 
 ALLOWED: list[tuple[Row, Row]] = [
@@ -287,6 +291,21 @@ def test_the_schema_can_be_taken_down_and_put_up_again(fresh: Settings) -> None:
     assert move(fresh, "head") == HEAD
     with connect(fresh) as conn:
         assert objects_in(conn) == built
+
+
+def test_a_step_back_leaves_tasks_guarded_as_before(fresh: Settings) -> None:
+    def guard() -> str:
+        with connect(fresh) as conn:
+            found = conn.execute("SELECT pg_get_functiondef('tasks_guard'::regproc)").fetchone()
+        assert found is not None
+        return str(found[0])
+
+    move(fresh, "0001")
+    before = guard()
+    move(fresh, "0002")
+    assert guard() != before
+    move(fresh, "-1")
+    assert guard() == before
 
 
 def test_going_to_where_the_schema_is_changes_nothing(fresh: Settings) -> None:

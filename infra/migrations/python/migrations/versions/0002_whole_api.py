@@ -54,8 +54,58 @@ CREATE TABLE erased_tasks (
     erased_at     timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX erased_tasks_by_age ON erased_tasks (erased_at);
-COMMENT ON TABLE erased_tasks IS 'Open tasks that were deleted: their agents may still write a model and report it.';
+COMMENT ON TABLE erased_tasks IS 'Tasks that were deleted while open or within 25 hours of their end: '
+    'an agent may still write a model and report it.';
 """
+
+TASKS_GUARD = """
+CREATE OR REPLACE FUNCTION tasks_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    states CONSTANT text[] := ARRAY['INITIAL', 'PENDING', 'IN_PROGRESS'];
+    rule text;
+BEGIN
+    IF (NEW.id, NEW.request_uuid, NEW.client_type, NEW.user_id, NEW.api_key_id,
+        NEW.photo_id, NEW.output_bucket, NEW.created_at{new})
+       IS DISTINCT FROM
+       (OLD.id, OLD.request_uuid, OLD.client_type, OLD.user_id, OLD.api_key_id,
+        OLD.photo_id, OLD.output_bucket, OLD.created_at{old})
+    THEN
+        rule := 'tasks_origin_never_changes';
+    ELSIF OLD.finished_at IS NOT NULL AND
+       (NEW.status, NEW.model_id, NEW.failure_code, NEW.failure_message, NEW.skin_color_hex, NEW.finished_at)
+       IS DISTINCT FROM
+       (OLD.status, OLD.model_id, OLD.failure_code, OLD.failure_message, OLD.skin_color_hex, OLD.finished_at)
+    THEN
+        rule := 'tasks_terminal_never_changes';
+    ELSIF NEW.progress < OLD.progress THEN
+        rule := 'tasks_progress_never_falls';
+    ELSIF NEW.revision < OLD.revision THEN
+        rule := 'tasks_revision_never_falls';
+    ELSIF NEW.attempt < OLD.attempt THEN
+        rule := 'tasks_attempt_never_falls';
+    ELSIF NEW.status <> OLD.status AND NEW.revision = OLD.revision THEN
+        rule := 'tasks_change_raises_revision';
+    ELSIF array_position(states, NEW.status) < array_position(states, OLD.status) AND NEW.attempt = OLD.attempt THEN
+        rule := 'tasks_state_goes_back_only_with_a_new_attempt';
+    ELSE
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION USING
+        ERRCODE = 'check_violation', TABLE = 'tasks', CONSTRAINT = rule,
+        MESSAGE = format('update of task %s violates rule "%s"', OLD.request_uuid, rule),
+        DETAIL = format('status %s to %s, progress %s to %s, revision %s to %s, attempt %s to %s',
+            OLD.status, NEW.status, OLD.progress, NEW.progress,
+            OLD.revision, NEW.revision, OLD.attempt, NEW.attempt);
+END
+$$;
+"""
+ORIGIN = ("test_mode", "retry_of", "options", "metadata")  # what else of a task never changes
+
+
+def tasks_guard(*origin: str) -> str:
+    new, old = ("".join(f", {version}.{column}" for column in origin) for version in ("NEW", "OLD"))
+    return TASKS_GUARD.format(new=new, old=old)
+
 
 OBJECT_DELETIONS = """
 CREATE TABLE object_deletions (
@@ -167,7 +217,8 @@ NEW_TABLES = "legacy_imports, rate_limits, idempotency_keys, uploads, object_del
 
 def upgrade() -> None:
     for statements in (
-        TEST_MODE, TASKS, OBJECT_DELETIONS, UPLOADS, IDEMPOTENCY_KEYS, RATE_LIMITS, LEGACY_IMPORTS, SIGN_INS
+        TEST_MODE, TASKS, tasks_guard(*ORIGIN), OBJECT_DELETIONS, UPLOADS, IDEMPOTENCY_KEYS, RATE_LIMITS,
+        LEGACY_IMPORTS, SIGN_INS,
     ):  # fmt: skip
         op.execute(statements)
 
@@ -176,6 +227,7 @@ def downgrade() -> None:
     op.execute("DROP TRIGGER media_objects_deleted ON media_objects")
     op.execute(f"DROP TABLE {NEW_TABLES}")
     op.execute("DROP FUNCTION delete_object_with_its_row()")
+    op.execute(tasks_guard())
     op.execute("""
         ALTER TABLE tasks DROP COLUMN options, DROP COLUMN metadata, DROP COLUMN retry_of, DROP COLUMN lost,
             DROP COLUMN test_mode, DROP COLUMN sandbox_outcome, DROP COLUMN sandbox_due_at;
