@@ -19,7 +19,7 @@ from tests.shared.avatars.corpus import camera, encoded, filled, gradient
 PROJECT = Path(__file__).parents[2]
 LIMIT = 300_000_000
 SIZES = ("peak", "resting")
-MOST = (8192, 4880)  # 40 megapixels
+MOST, MOST_COLOURED = (8192, 4880), (5000, 5000)  # 40 and 25 megapixels
 STATUS = {"NOT_AN_IMAGE": 415, "IMAGE_TOO_LARGE": 413, "BODY_TOO_LARGE": 413, "IMAGE_TOO_SMALL": 422}
 TOLD = (
     "nothing", "zero bytes", "SVG", "HEIC", "TIFF", "BMP", "PDF", "EPS", "GIF and script", "moving PNG", "moving WEBP",
@@ -33,7 +33,8 @@ KEPT = (
 
 
 def interlaced() -> bytes:
-    return corpus.png(MOST, corpus.striped_rows(MOST, colour=6, interlaced=True), colour=6, interlaced=True)
+    rows = corpus.striped_rows(MOST_COLOURED, colour=6, interlaced=True)
+    return corpus.png(MOST_COLOURED, rows, colour=6, interlaced=True)
 
 
 def deep() -> bytes:
@@ -41,15 +42,18 @@ def deep() -> bytes:
 
 
 LARGEST: dict[str, Callable[[], bytes]] = {
-    "progressive": lambda: encoded(gradient("RGB", MOST), "JPEG", progressive=True, exif=camera(6)),
+    "baseline, kept as large": lambda: encoded(gradient("CMYK", (4096, 3076)), "JPEG", exif=camera(7)),
     "progressive, all colours": lambda: encoded(
-        gradient("RGB", (4400, 3900)), "JPEG", progressive=True, subsampling=0, exif=camera(6)
+        gradient("RGB", (4500, 4000)), "JPEG", progressive=True, subsampling=0, exif=camera(6)
     ),
-    "CMYK, kept as large": lambda: encoded(gradient("CMYK", (4096, 3076)), "JPEG", exif=camera(7)),
-    "PNG, kept as large": lambda: encoded(gradient("RGBA", (4096, 3076)), exif=camera(8), icc_profile=corpus.SRGB),
+    "progressive, kept as large": lambda: encoded(
+        gradient("RGB", (4096, 3076)), "JPEG", progressive=True, subsampling=0, exif=camera(6)
+    ),
+    "progressive, four colours": lambda: encoded(gradient("CMYK", (4000, 2500)), "JPEG", progressive=True),
+    "transparent PNG": lambda: encoded(gradient("RGBA", MOST_COLOURED), exif=camera(8), icc_profile=corpus.SRGB),
     "interlaced": interlaced,
     "16 bits": deep,
-    "WebP": lambda: corpus.blank_webp(3200, 3200),
+    "WebP": lambda: corpus.blank_webp(3200, 2500),
 }
 
 

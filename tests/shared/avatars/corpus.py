@@ -119,6 +119,18 @@ def scan_bomb() -> bytes:
     return jpeg[:-2] + jpeg[last:-2] * 1000 + jpeg[-2:]
 
 
+def frames() -> bytes:
+    """A JPEG that says again and again how large it is, of how many colours."""
+    jpeg = encoded(gradient(), "JPEG")
+    return jpeg[:2] + segment(0xC0, struct.pack(">BHHB", 8, 80, 96, 3) + bytes(65_000)) * 100 + jpeg[2:]
+
+
+def cameras() -> bytes:
+    """A JPEG whose Exif goes on for megabytes."""
+    jpeg = encoded(gradient(), "JPEG", exif=camera())
+    return jpeg[:2] + segment(0xE1, b"Exif\0\0" + bytes(65_000)) * 100 + jpeg[2:]
+
+
 def cut(form: str, share: float) -> bytes:
     whole = encoded(Image.effect_noise((200, 200), 90), form)
     return whole[: int(len(whole) * share)]
@@ -133,8 +145,8 @@ def deep(colour: int) -> bytes:
 
 
 def claiming(jpeg: bytes, size: Size) -> bytes:
-    """A JPEG of three colours that says it is of this size; the pixels for it are not there."""
-    frame = re.search(rb"\xff[\xc0\xc2]\0\x11\x08", jpeg)
+    """A JPEG in colour that says it is of this size; the pixels for it are not there."""
+    frame = re.search(rb"\xff[\xc0\xc2]\0[\x11\x14]\x08", jpeg)
     assert frame is not None
     return jpeg[: frame.end()] + struct.pack(">HH", size[1], size[0]) + jpeg[frame.end() + 4 :]
 
@@ -184,7 +196,10 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes]]] = {
     **{f"{share:.1%} of a {form}": ("NOT_AN_IMAGE", partial(cut, form, share)) for form in STILL for share in SHARES},
     "JPEG of 1,000 scans": ("NOT_AN_IMAGE", scan_bomb),
     "JPEG of 2,000,000 segments": ("NOT_AN_IMAGE", lambda: b"\xff\xd8" + segment(0xE0, b"") * 2_000_000),
-    "WebP of 1,000,000 chunks": ("NOT_AN_IMAGE", lambda: blank_webp(64, 64, more=b"None\0\0\0\0" * 1_000_000)),
+    "JPEG of 100 frames": ("NOT_AN_IMAGE", frames),
+    "JPEG of 100 cameras": ("NOT_AN_IMAGE", cameras),
+    "PNG of 500,000 chunks": ("NOT_AN_IMAGE", empty_chunks),
+    "PNG with 64 MB of text": ("NOT_AN_IMAGE", text_bomb),
     "PNG, 30,000 pixels a side": ("IMAGE_TOO_LARGE", partial(png_bomb, 30_000, 30_000)),
     "PNG, 2,147,483,647 pixels a side": ("IMAGE_TOO_LARGE", partial(png_bomb, 2**31 - 1, 2**31 - 1)),
     "PNG, a row over 40 megapixels": ("IMAGE_TOO_LARGE", partial(png_bomb, 8000, 5001)),
@@ -219,6 +234,5 @@ ACCEPTED: dict[str, Callable[[], bytes]] = {
     "JPEG and page": lambda: encoded(gradient(), "JPEG", comment=PAGE) + PAGE,
     "PNG and page": lambda: encoded(gradient()) + PAGE,
     "WebP and page": lambda: encoded(gradient(), "WEBP") + PAGE,
-    "PNG with 64 MB of text": text_bomb,
-    "PNG with 500,000 empty chunks": empty_chunks,
+    "WebP of 1,000,000 chunks": lambda: blank_webp(64, 64, more=b"None\0\0\0\0" * 1_000_000),
 }
