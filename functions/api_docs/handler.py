@@ -162,32 +162,28 @@ def _wants_page(request: Request) -> bool:
 
 
 def _page(request: Request, title: str, content: str) -> Response:
-    template = Template((HERE / "problem.html").read_text(encoding="utf-8"))
-    body = template.substitute(title=escape(title), content=content).encode()
+    body = _filled("problem.html", title=escape(title), content=content).encode()
     page = _cached(request, body, "text/html; charset=utf-8", ASK, vary=True)
     page.headers += [("content-security-policy", POLICY), *NO_REFERRER]
     return page
 
 
 def _facts(known: KnownProblem) -> str:
-    facts = {
-        "Code": known.code,
-        "Status": str(known.status),
-        "Repeat the same request?": "It may succeed later." if known.retryable else "It will fail again.",
-        "Meaning": known.description,
-        "Operations": ", ".join(known.operations) or "Any",
+    facts = known.model_dump(include={"code", "status", "description"}) | {
+        "repeat": "It may succeed later." if known.retryable else "It will fail again.",
+        "operations": ", ".join(known.operations) or "Any",
     }
-    terms = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
-    return f'<dl>{terms}</dl><p><a href="../problems">All problems</a></p>'
+    return _filled("facts.html", **{name: escape(str(value)) for name, value in facts.items()})
 
 
 def _table(listed: Iterable[KnownProblem]) -> str:
-    rows = "".join(
-        f'<tr><td><a href="{escape(known.type.removeprefix("/"))}">{escape(known.code)}</a></td>'
-        f"<td>{known.status}</td><td>{escape(known.title)}</td></tr>"
-        for known in listed
-    )
-    return f"<table><tr><th>Code</th><th>Status</th><th>Title</th></tr>{rows}</table>"
+    facts = (each.model_dump(include={"code", "status", "title"}) | {"link": each.type[1:]} for each in listed)
+    rows = [_filled("row.html", **{name: escape(str(value)) for name, value in each.items()}) for each in facts]
+    return _filled("table.html", rows="".join(rows))
+
+
+def _filled(name: str, **html: str) -> str:
+    return Template((HERE / name).read_text(encoding="utf-8")).substitute(html)
 
 
 def _cached(request: Request, body: bytes, content_type: str, caching: str, *, vary: bool = False) -> Response:

@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from psycopg.rows import DictRow
 from pydantic import BaseModel, ConfigDict, Field
 
 from avatars import api_keys, idempotency, in_flight, media, photos, sandbox, submissions, tasks, uploads
@@ -103,7 +102,7 @@ def create_task(
         )
         upload = uploads.take(conn, owner=caller, upload_id=body.upload_id) if body else None
     with idempotency.given_up_on_failure(db.transaction, ticket, unavailable=db.Unavailable):
-        photo = photos.accept(asked["photo"] if upload is None else _uploaded(upload))
+        photo = photos.accept(asked["photo"] if upload is None else uploads.read(objects, upload))
         submissions.store(submission, objects, photo=photo)
         with db.transaction() as conn:
             photo_id = media.claim(
@@ -123,17 +122,6 @@ def _asked(form: PhotoForm | None, body: TaskRequest | None) -> dict[str, Any]:
         return {"photo": form.task_source_file.data, "metadata": form.metadata, "options": {}}
     assert body is not None  # one of the two
     return body.model_dump()
-
-
-def _uploaded(upload: DictRow) -> bytes:
-    try:
-        data = objects.read(upload["bucket"], upload["object_key"], limit=photos.MAX_BYTES)
-    except objects.NotFound:
-        raise uploads.UploadIncomplete from None
-    except objects.TooLarge:
-        raise photos.BodyTooLarge from None
-    uploads.check(upload, data)
-    return data
 
 
 def _answer(request: Request, task: uuid.UUID, photo: Address, created_at: datetime, *, replayed: bool) -> Answer:

@@ -3,7 +3,7 @@
 import hashlib
 import uuid
 from datetime import timedelta
-from typing import LiteralString
+from typing import LiteralString, Protocol
 
 from psycopg import Connection
 from psycopg.rows import DictRow
@@ -15,7 +15,14 @@ from avatars.refusals import Refusal
 URL_LIFE = timedelta(minutes=10)
 GRACE = timedelta(hours=1)  # after the URL: what was put there at the last moment can still become a task
 UNUSED_KEPT = GRACE + timedelta(hours=1)  # the object, after the URL: no task that was begun in time misses it
-USED_KEPT = timedelta(hours=1)  # the same, when a task has its copy: until then a late PUT may bring it back
+
+
+class Objects(Protocol):
+    @property
+    def NotFound(self) -> type[Exception]: ...
+    @property
+    def TooLarge(self) -> type[Exception]: ...
+    def read(self, bucket: str, key: str, *, limit: int) -> bytes: ...
 
 
 class UploadNotFound(Refusal):
@@ -104,6 +111,18 @@ def take(conn: Connection[DictRow], *, owner: Owner, upload_id: str | uuid.UUID)
     return row
 
 
+def read(objects: Objects, upload: DictRow) -> bytes:
+    """What was put there. Raises UploadIncomplete, UploadMismatch or photos.BodyTooLarge."""
+    try:
+        data = objects.read(upload["bucket"], upload["object_key"], limit=photos.MAX_BYTES)
+    except objects.NotFound:
+        raise UploadIncomplete from None
+    except objects.TooLarge:
+        raise photos.BodyTooLarge from None
+    check(upload, data)
+    return data
+
+
 def check(upload: DictRow, data: bytes) -> None:
     """Raises UploadMismatch when this is not what was announced."""
     if len(data) != upload["size"]:
@@ -114,15 +133,25 @@ def check(upload: DictRow, data: bytes) -> None:
 
 def mark_used(conn: Connection[DictRow], upload_id: uuid.UUID) -> None:
     """A task has been made of a copy: nobody needs the object."""
-    row = conn.execute(
-        """
-        UPDATE uploads SET used_at = now() WHERE id = %s
-        RETURNING bucket, object_key, greatest(expires_at + %s - now(), '0') AS due_in
+    conn.execute("UPDATE uploads SET used_at = now() WHERE id = %s", (upload_id,))
+    _clear(conn, "u.id = %s", upload_id)
+
+
+def clear_of_user(conn: Connection[DictRow], user_id: int) -> None:
+    """The user is about to be erased: what was put there goes now."""
+    _clear(conn, "u.user_id = %s", user_id)
+
+
+def _clear(conn: Connection[DictRow], which: LiteralString, value: object) -> None:
+    """Delete objects at once, and again when it was due anyway: until then a late PUT may bring them back."""
+    conn.execute(
+        f"""
+        UPDATE object_deletions d SET due_at = now(), again_at = d.due_at
+        FROM uploads u
+        WHERE d.bucket = u.bucket AND d.object_key = u.object_key AND d.due_at > now() AND {which}
         """,
-        (upload_id, USED_KEPT),
-    ).fetchone()
-    assert row is not None  # the caller has locked it
-    deletions.add(conn, **row)
+        (value,),
+    )
 
 
 def _row(conn: Connection[DictRow], owner: Owner, upload_id: str | uuid.UUID, more: LiteralString) -> DictRow:
