@@ -3,17 +3,15 @@
 import json
 from collections.abc import Iterable
 from functools import lru_cache
-from hashlib import sha256
-from html import escape
 from importlib.util import find_spec
 from pathlib import Path
-from string import Template
 from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from facet import pages
 from facet.function import Function
-from facet.http import Request, Response, accepted, unchanged
+from facet.http import Request, Response
 from facet.problems import NotFound
 from facet.settings import SettingsError, settings
 
@@ -58,13 +56,13 @@ class KnownProblems(BaseModel):
 @app.endpoint("GET", "/openapi.json", produces=["application/json"], sends=["ETag"], tags=["documentation"])
 def openapi(request: Request) -> Response:
     """This document"""
-    return _cached(request, _document(settings().path_prefix), "application/json", ASK)
+    return pages.cached(request, _document(settings().path_prefix), "application/json", ASK)
 
 
 @app.endpoint("GET", "/docs", produces=["text/html"], sends=["ETag"], tags=["documentation"])
 def docs(request: Request) -> Response:
     """This document, to read and to try out"""
-    page = _cached(request, (HERE / "docs.html").read_bytes(), "text/html; charset=utf-8", ASK)
+    page = pages.cached(request, (HERE / "docs.html").read_bytes(), "text/html; charset=utf-8", ASK)
     page.headers += [("content-security-policy", f"{POLICY}; connect-src {_reached()}"), *NO_REFERRER]
     return page
 
@@ -83,15 +81,15 @@ def docs_asset(
     """A file of the documentation page"""
     if asset not in ASSETS:
         raise NotFound()
-    return _cached(request, _asset(asset), ASSETS[asset], DAY)
+    return pages.cached(request, _asset(asset), ASSETS[asset], DAY)
 
 
 @app.endpoint("GET", "/problems", returns=KnownProblems, produces=["text/html"], sends=["ETag"], tags=["documentation"])
 def problems(request: Request) -> Response:
     """Every code that a failure may have"""
-    if _wants_page(request):
+    if pages.wanted(request):
         return _page(request, "Problems", _table(_problems().values()))
-    return _cached(request, (HERE / "problems.json").read_bytes(), "application/json", ASK, vary=True)
+    return pages.cached(request, (HERE / "problems.json").read_bytes(), "application/json", ASK, vary=True)
 
 
 @app.endpoint(
@@ -115,9 +113,9 @@ def problem(
     known = _problems().get(code.upper().replace("-", "_"))
     if known is None:
         raise NotFound("There is no such code. GET /problems lists all of them.")
-    if _wants_page(request):
+    if pages.wanted(request):
         return _page(request, known.title, _facts(known))
-    return _cached(request, known.model_dump_json().encode(), "application/json", ASK, vary=True)
+    return pages.cached(request, known.model_dump_json().encode(), "application/json", ASK, vary=True)
 
 
 def _reached() -> str:
@@ -155,41 +153,27 @@ def _problems() -> dict[str, KnownProblem]:
     return {known.code: known for known in listed.items}
 
 
-def _wants_page(request: Request) -> bool:
-    """Browsers name text/html; whoever takes anything, or nothing in particular, is a program."""
-    weights = accepted(request.headers.get("accept", ""))
-    return weights.get("text/html", 0.0) > weights.get("application/json", 0.0)
-
-
-def _page(request: Request, title: str, content: str) -> Response:
-    body = _filled("problem.html", title=escape(title), content=content).encode()
-    page = _cached(request, body, "text/html; charset=utf-8", ASK, vary=True)
+def _page(request: Request, title: str, html: str) -> Response:
+    body = pages.filled(HERE / "problem.html", title=title, html=html).encode()
+    page = pages.cached(request, body, "text/html; charset=utf-8", ASK, vary=True)
     page.headers += [("content-security-policy", POLICY), *NO_REFERRER]
     return page
 
 
 def _facts(known: KnownProblem) -> str:
-    facts = known.model_dump(include={"code", "status", "description"}) | {
-        "repeat": "It may succeed later." if known.retryable else "It will fail again.",
-        "operations": ", ".join(known.operations) or "Any",
-    }
-    return _filled("facts.html", **{name: escape(str(value)) for name, value in facts.items()})
+    return pages.filled(
+        HERE / "facts.html",
+        code=known.code,
+        status=known.status,
+        repeat="It may succeed later." if known.retryable else "It will fail again.",
+        description=known.description,
+        operations=", ".join(known.operations) or "Any",
+    )
 
 
 def _table(listed: Iterable[KnownProblem]) -> str:
-    facts = (each.model_dump(include={"code", "status", "title"}) | {"link": each.type[1:]} for each in listed)
-    rows = [_filled("row.html", **{name: escape(str(value)) for name, value in each.items()}) for each in facts]
-    return _filled("table.html", rows="".join(rows))
-
-
-def _filled(name: str, **html: str) -> str:
-    return Template((HERE / name).read_text(encoding="utf-8")).substitute(html)
-
-
-def _cached(request: Request, body: bytes, content_type: str, caching: str, *, vary: bool = False) -> Response:
-    etag = f'"{sha256(body).hexdigest()[:32]}"'
-    headers = [("etag", etag), ("cache-control", caching), *([("vary", "accept")] if vary else [])]
-    if unchanged(request, etag):
-        return Response(304, "", headers)
-    text = body if content_type.startswith("image/") else body.decode()
-    return Response(200, text, [("content-type", content_type), *headers])
+    rows = (
+        pages.filled(HERE / "row.html", link=each.type[1:], code=each.code, status=each.status, title=each.title)
+        for each in listed
+    )
+    return pages.filled(HERE / "table.html", html="".join(rows))
