@@ -25,7 +25,7 @@ MAX_KEPT_PIXELS = 12_600_000
 CONTENT_TYPE = "image/jpeg"
 QUALITY = 92
 # Where decoding takes more memory, less is decoded: beside the largest upload there are 126 MB for pixels.
-MAX_PIXELS_WEBP = 8_000_000  # 16 bytes a pixel
+MAX_PIXELS_WEBP = 7_500_000  # 16 bytes, and two more copies of the file
 MAX_PIXELS_PNG = {"RGB": 25_000_000, "RGBA": 25_000_000, "LA": 25_000_000}  # 4 bytes, and 1 of what is kept
 MAX_PIXELS_IN_SCANS = {"RGB": 18_000_000, "CMYK": 10_000_000}  # 2 bytes a colour, held until the last scan is read
 PngImagePlugin.MAX_TEXT_MEMORY = 8 * 1024 * 1024

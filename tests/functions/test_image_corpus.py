@@ -53,7 +53,7 @@ LARGEST: dict[str, Callable[[], bytes]] = {
     "transparent PNG": lambda: encoded(gradient("RGBA", MOST_COLOURED), exif=camera(8), icc_profile=corpus.SRGB),
     "interlaced": interlaced,
     "16 bits": deep,
-    "WebP": lambda: corpus.blank_webp(3200, 2500),
+    "WebP": lambda: corpus.blank_webp(3000, 2500),
 }
 
 

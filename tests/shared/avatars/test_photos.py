@@ -187,7 +187,7 @@ def blank_png(colour: int, depth: int = 8) -> Callable[[Size], bytes]:
 
 
 LIMITS: dict[str, tuple[str, Size, Size, Callable[[Size], bytes]]] = {
-    "WebP": ("8", (3200, 2500), (3200, 2501), webp),
+    "WebP": ("7.5", (3000, 2500), (3000, 2501), webp),
     "progressive JPEG": ("18", (4500, 4000), (4500, 4001), progressive("RGB")),
     "progressive CMYK": ("10", (4000, 2500), (4000, 2501), progressive("CMYK")),
     "JPEG of separate colours": ("18", (4500, 4000), (4500, 4001), separate),
