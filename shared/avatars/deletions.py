@@ -67,7 +67,15 @@ def carry_out(conn: Connection[DictRow], address: Address, *, objects: Objects) 
         return
     if not row["is_described"]:
         objects.delete(*address)
-    conn.execute("DELETE FROM object_deletions WHERE bucket = %s AND object_key = %s", address)
+    again = conn.execute(
+        """
+        UPDATE object_deletions SET due_at = again_at, again_at = NULL, failures = 0, last_error = NULL
+        WHERE bucket = %s AND object_key = %s AND again_at > now()
+        """,
+        address,
+    )
+    if again.rowcount == 0:
+        conn.execute("DELETE FROM object_deletions WHERE bucket = %s AND object_key = %s", address)
 
 
 def record_failure(conn: Connection[DictRow], address: Address, error: str) -> None:

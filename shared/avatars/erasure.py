@@ -3,7 +3,7 @@
 from psycopg import Connection
 from psycopg.rows import DictRow
 
-from avatars import removal
+from avatars import removal, uploads
 from avatars.owners import Owner
 from avatars.refusals import UserGone
 
@@ -26,4 +26,5 @@ def erase(conn: Connection[DictRow], owner: Owner) -> None:
         user,
     ).fetchall()
     removal.remove(conn, [task["id"] for task in tasks])
+    uploads.clear_of_user(conn, user["id"])
     conn.execute("DELETE FROM users WHERE id = %(id)s", user)  # keys, sign-ins, uploads: they cascade

@@ -99,12 +99,20 @@ def _bucket_of_erased(conn: Connection[DictRow], request_uuid: uuid.UUID) -> str
 
 
 def _discard(conn: Connection[DictRow], report: Report, output_bucket: str, *, due_in: timedelta) -> None:
-    """Have a model deleted that came too late or was refused. A success reported twice names a file in use."""
+    """Have a model deleted that came too late or was refused. A success reported twice names a file in use.
+
+    A name of the agent's own choosing may be meant for a task that is still open: that one has a day to claim it.
+    """
     if not isinstance(report, TaskResult):
         return
     file = report.minio_metadata
-    if file.bucket == output_bucket and _is_own_name(report.request_uuid, file.file_name):
-        deletions.add(conn, bucket=file.bucket, object_key=file.file_name, due_in=due_in)
+    if file.bucket != output_bucket:
+        return
+    if not _is_own_name(report.request_uuid, file.file_name):
+        if _names_another(conn, report.request_uuid, file):
+            return
+        due_in = REFUSED_FILE_STAYS
+    deletions.add(conn, bucket=file.bucket, object_key=file.file_name, due_in=due_in)
 
 
 def _progress(conn: Connection[DictRow], task: LockedTask, report: TaskProgress) -> None:
@@ -141,9 +149,13 @@ def _finish(conn: Connection[DictRow], task: LockedTask, result: TaskResult, mod
 def _check_name(conn: Connection[DictRow], task: LockedTask, file: ResultFile) -> None:
     if file.bucket != task.output_bucket:
         raise ForeignResult("the bucket is not the task's output_bucket")
-    others = {uuid.UUID(name) for name in UUID_IN_NAME.findall(file.file_name)} - {task.request_uuid}
-    if others and _exists_any(conn, others):
+    if _names_another(conn, task.request_uuid, file):
         raise ForeignResult("the file is named after another task")
+
+
+def _names_another(conn: Connection[DictRow], request_uuid: uuid.UUID, file: ResultFile) -> bool:
+    others = {uuid.UUID(name) for name in UUID_IN_NAME.findall(file.file_name)} - {request_uuid}
+    return bool(others) and _exists_any(conn, others)
 
 
 def _exists_any(conn: Connection[DictRow], request_uuids: set[uuid.UUID]) -> bool:

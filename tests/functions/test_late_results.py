@@ -100,16 +100,29 @@ def test_a_second_model_of_a_success_is_removed(task: str, bucket: str, model: b
 
 
 @pytest.mark.parametrize("how", ["CANCELLED", "DELETED"])
-def test_a_late_result_removes_nothing_but_the_tasks_own_file(
-    task: str, sql: Sql, clean: Settings, bucket: str, model: bytes, how: str
+def test_a_late_model_of_a_name_of_its_own_stays_a_day_for_whom_it_may_belong_to(
+    task: str, sql: Sql, bucket: str, model: bytes, how: str
 ) -> None:
     end(sql, how)
+    objects.put(bucket, "avatar-77.glb", model, content_type=GLB)
+    api.consume(api.result_message(task, bucket, file_name="avatar-77.glb"))
+    purge()
+    assert is_stored(bucket, "avatar-77.glb")
+    assert ("avatar-77.glb", 24) in noted(sql, bucket)
+    objects.delete(bucket, "avatar-77.glb")
+
+
+@pytest.mark.parametrize("how", ["CANCELLED", "DELETED"])
+def test_a_late_result_removes_nothing_of_another_task_or_bucket(
+    task: str, sql: Sql, clean: Settings, bucket: str, model: bytes, photo: bytes, how: str
+) -> None:
+    other = str(api.create(api.person("grace@example.org").headers, photo).json()["request_uuid"])
+    end(sql, how)
     photos = clean["MINIO_IMAGES_BUCKET"]
-    for place, key in ((bucket, "somebody.glb"), (bucket, f"x{task}.glb"), (photos, f"{task}.glb")):
+    for place, key in ((bucket, f"x{other}.glb"), (photos, f"{task}.glb")):
         objects.put(place, key, model, content_type=GLB)
         api.consume(api.result_message(task, place, file_name=key))
-        purge()
-        assert is_stored(place, key)
+        assert key not in [noted_key for noted_key, _ in noted(sql, place)]
         objects.delete(place, key)
 
 

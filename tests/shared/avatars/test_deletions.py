@@ -43,6 +43,20 @@ def test_an_object_is_deleted_and_forgotten(conn: Connection[DictRow]) -> None:
     assert rows(conn) == []
 
 
+def test_what_may_come_back_is_deleted_a_second_time(conn: Connection[DictRow]) -> None:
+    storage = Storage()
+    add(conn)
+    conn.execute("UPDATE object_deletions SET again_at = now() + interval '1 hour'")
+    deletions.carry_out(conn, MODEL, objects=storage)
+    [row] = rows(conn)
+    assert timedelta(minutes=59) < row["due_in"] <= timedelta(hours=1)
+    assert row["again_at"] is None
+    conn.execute("UPDATE object_deletions SET due_at = now()")
+    deletions.carry_out(conn, MODEL, objects=storage)
+    assert storage.deleted == [MODEL, MODEL]
+    assert rows(conn) == []
+
+
 def test_nothing_is_deleted_before_it_is_due(conn: Connection[DictRow]) -> None:
     storage = Storage()
     add(conn, due_in=timedelta(minutes=1))

@@ -163,17 +163,26 @@ def test_what_nobody_used_can_still_be_shown_when_its_time_is_over(conn: Connect
     assert not can_take(conn, NOBODY, begun)
 
 
-@pytest.mark.parametrize("used", [True, False])
-def test_the_object_leaves_storage_when_nobody_can_need_it_or_put_it_there_again(
-    conn: Connection[DictRow], used: bool
-) -> None:
+def test_the_object_of_an_unused_upload_leaves_storage_when_nobody_can_need_it(conn: Connection[DictRow]) -> None:
     begun = begin(conn, NOBODY)
-    if used:
-        uploads.mark_used(conn, begun["id"])
     [noted] = conn.execute("SELECT * FROM object_deletions").fetchall()
     assert (noted["bucket"], noted["object_key"]) == (begun["bucket"], begun["object_key"])
-    kept = uploads.USED_KEPT if used else uploads.UNUSED_KEPT
-    assert timedelta() <= noted["due_at"] - begun["expires_at"] - kept <= timedelta(seconds=1)
+    assert timedelta() <= noted["due_at"] - begun["expires_at"] - uploads.UNUSED_KEPT <= timedelta(seconds=1)
+
+
+def test_the_object_of_a_used_upload_leaves_at_once_and_again_after_a_late_put(conn: Connection[DictRow]) -> None:
+    begun = begin(conn, NOBODY)
+    uploads.mark_used(conn, begun["id"])
+    [noted] = conn.execute("SELECT *, due_at <= now() AS is_due FROM object_deletions").fetchall()
+    assert noted["is_due"]
+    assert noted["again_at"] > begun["expires_at"] + timedelta(hours=1)
+
+
+def test_what_an_erased_user_put_somewhere_leaves_at_once(conn: Connection[DictRow]) -> None:
+    user_id = made.user(conn)
+    begin(conn, web(user_id))
+    uploads.clear_of_user(conn, user_id)
+    assert len(deletions.due(conn, limit=9)) == 1
 
 
 def test_what_is_used_late_leaves_storage_at_once(conn: Connection[DictRow]) -> None:

@@ -112,6 +112,7 @@ CREATE TABLE object_deletions (
     bucket     text NOT NULL,
     object_key text NOT NULL,
     due_at     timestamptz NOT NULL DEFAULT now(),
+    again_at   timestamptz,
     failures   int NOT NULL DEFAULT 0,
     last_error text,
     PRIMARY KEY (bucket, object_key),
@@ -119,6 +120,7 @@ CREATE TABLE object_deletions (
 );
 CREATE INDEX object_deletions_due ON object_deletions (due_at);
 COMMENT ON TABLE object_deletions IS 'Objects to delete from storage, unless media_objects describes them when due.';
+COMMENT ON COLUMN object_deletions.again_at IS 'A second time, for what a presigned URL may bring back until then.';
 
 CREATE FUNCTION delete_object_with_its_row() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
