@@ -13,7 +13,7 @@ from urllib.parse import urljoin
 import pytest
 from openapi_spec_validator import validate
 
-from avatars import contracts, legacy_tasks
+from avatars import contracts, legacy_preparation
 from facet.settings import settings
 from functions.api_docs.handler import app
 from infra import openapi, problems
@@ -237,4 +237,4 @@ def test_every_failure_of_a_task_is_described() -> None:
     assert ours >= {"AGENT_LOST", "RESULT_INVALID"}
     agents = set(re.findall(r'^    code = "(\w+)"', (ROOT / "local/agent/photo.py").read_text(), re.MULTILINE))
     assert "NO_FACE" in agents
-    assert ours | agents | set(legacy_tasks.FAILURES) | {contracts.DEFAULT_FAILURE} <= set(problems.FAILURES)
+    assert ours | agents | set(legacy_preparation.FAILURES) | {contracts.DEFAULT_FAILURE} <= set(problems.FAILURES)
