@@ -92,6 +92,13 @@ def definitions(env: Mapping[str, str]) -> dict[str, list[dict[str, str]]]:
 
 async def provision(env: Mapping[str, str]) -> None:
     """Give a broker of yours the agent's user, through its management API; raises ServiceFailed."""
+    needed = ("RABBITMQ_USER", "RABBITMQ_PASSWORD", "AGENT_RABBITMQ_USER", "AGENT_RABBITMQ_PASSWORD")
+    if missing := [name for name in needed if not env.get(name)]:
+        raise ServiceFailed(
+            "rabbitmq",
+            f"the agent's user cannot be made without {', '.join(missing)}",
+            advice="next: put what is missing into .env, or leave RABBITMQ_MANAGEMENT_URL out",
+        )
     url, wanted = env["RABBITMQ_MANAGEMENT_URL"], definitions(env)
     account = (env["RABBITMQ_USER"], env["RABBITMQ_PASSWORD"])
     agent = env["AGENT_RABBITMQ_USER"]
@@ -111,9 +118,10 @@ async def provision(env: Mapping[str, str]) -> None:
 
 
 def agent_rights(env: Mapping[str, str]) -> dict[str, str]:
-    """What an agent may do: declare and use the two queues, and publish through the default exchange."""
-    queues = "|".join(re.escape(env[f"RABBITMQ_{name}_QUEUE"]) for name in ("TASKS", "TASKS_RESULTS"))
-    return {"configure": f"^({queues})$", "write": rf"^({queues}|amq\.default)$", "read": f"^({queues})$"}
+    """What an agent may do: declare the two queues, take tasks, and publish through the default exchange."""
+    tasks, results = (re.escape(env[f"RABBITMQ_{name}_QUEUE"]) for name in ("TASKS", "TASKS_RESULTS"))
+    both = f"{tasks}|{results}"
+    return {"configure": f"^({both})$", "write": rf"^({both}|amq\.default)$", "read": f"^({tasks})$"}
 
 
 def _user(password: str, tags: str) -> dict[str, str]:

@@ -119,8 +119,16 @@ def test_queue_names_are_taken_literally_in_rights() -> None:
     assert re.search(rights["read"], "a.b")
     assert re.search(rights["write"], "c+")
     assert not re.search(rights["read"], "axb")
+    assert not re.search(rights["read"], "c+")  # what other agents report is none of its business
     assert not re.search(rights["configure"], "a.b.dead")
     assert not re.search(rights["configure"], "amq.default")
+
+
+@pytest.mark.anyio
+async def test_a_missing_password_of_the_agent_is_named() -> None:
+    given = {"RABBITMQ_USER": "facet", "RABBITMQ_PASSWORD": "x", "AGENT_RABBITMQ_USER": "facet-agent"}
+    with pytest.raises(ServiceFailed, match="without AGENT_RABBITMQ_PASSWORD"):
+        await rabbitmq.provision(given)
 
 
 def test_an_account_that_both_share_is_the_applications() -> None:
