@@ -5,9 +5,8 @@ from datetime import datetime
 
 from avatars import deletions, purging
 from avatars.media import Address
-from facet import db, log, objects, turns
+from facet import db, objects, turns
 from facet.function import Function
-from facet.problems import Problem
 from facet.settings import settings
 
 app = Function("purge_expired")
@@ -47,12 +46,9 @@ def delete_objects() -> bool:
 
 def delete(address: Address) -> bool:
     """Whether to go on with the next object."""
-    try:
-        with db.transaction() as conn:
-            deletions.carry_out(conn, address, objects=objects)
-    except Exception as error:  # one object that cannot be deleted must not hold up the others
-        log.get().warning("not deleted", extra={**address._asdict(), "cause": repr(error)})
-        with db.transaction() as conn:
-            deletions.record_failure(conn, address, str(error))
-        return not isinstance(error, Problem)
-    return True
+    return turns.attempt(
+        lambda conn: deletions.carry_out(conn, address, objects=objects),
+        lambda conn, error: deletions.record_failure(conn, address, error),
+        words="not deleted",
+        **address._asdict(),
+    )

@@ -5,9 +5,8 @@ import uuid
 from datetime import datetime
 
 from avatars import outbox
-from facet import broker, db, log, objects
+from facet import broker, db, objects, turns
 from facet.function import Function
-from facet.problems import Problem
 from facet.settings import settings
 
 app = Function("relay_outbox")
@@ -29,12 +28,9 @@ def relay_outbox(now: datetime) -> None:
 
 def relay(entry: uuid.UUID) -> bool:
     """Whether to go on with the next entry."""
-    try:
-        with db.transaction() as conn:
-            outbox.send(conn, entry, to=settings(), broker=broker, objects=objects)
-    except Exception as error:  # one bad entry must not hold up the others
-        log.get().warning("not sent", extra={"entry": str(entry), "cause": repr(error)})
-        with db.transaction() as conn:
-            outbox.record_failure(conn, entry, str(error))
-        return not isinstance(error, Problem)
-    return True
+    return turns.attempt(
+        lambda conn: outbox.send(conn, entry, to=settings(), broker=broker, objects=objects),
+        lambda conn, error: outbox.record_failure(conn, entry, error),
+        words="not sent",
+        entry=str(entry),
+    )

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from facet import db, log
+from facet.problems import Problem
 
 Batch = Callable[[], bool]  # does a bounded part; whether there is more to do now
 
@@ -38,3 +39,26 @@ def take(batches: Mapping[str, Batch], *, seconds: float) -> None:
             continue
         if has_more:
             waiting.append(name)
+
+
+def attempt(
+    action: Callable[[db.Connection], object],
+    failed: Callable[[db.Connection, str], object],
+    *,
+    words: str,
+    **what: str,
+) -> bool:
+    """One of many, in a transaction of its own; whether to go on with the next.
+
+    A failure is logged as `words` about `what` and written down by `failed`: one must not hold up the others. But a
+    server that is away ends the round, because then every one would fail the same way.
+    """
+    try:
+        with db.transaction() as conn:
+            action(conn)
+    except Exception as error:
+        log.get().warning(words, extra={**what, "cause": repr(error)})
+        with db.transaction() as conn:
+            failed(conn, str(error))
+        return not isinstance(error, Problem)
+    return True
