@@ -88,9 +88,9 @@ def test_the_page_runs_nothing_that_is_not_ours() -> None:
 
 def test_the_page_may_follow_the_way_to_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "connect-src 'self'" in get("/docs").headers["content-security-policy"]
-    monkeypatch.setenv("MINIO_PUBLIC_URL", "https://files.example.com")
+    monkeypatch.setenv("MINIO_PUBLIC_URL", "https://storage.example.com")
     settings.cache_clear()
-    assert "connect-src 'self' https://files.example.com" in get("/docs").headers["content-security-policy"]
+    assert "connect-src 'self' https://storage.example.com" in get("/docs").headers["content-security-policy"]
 
 
 @pytest.mark.parametrize(

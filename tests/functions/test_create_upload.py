@@ -67,10 +67,10 @@ def test_the_url_ends_when_the_answer_says(photo: bytes, sql: Sql) -> None:
 
 
 def test_the_url_carries_the_address_clients_reach(monkeypatch: pytest.MonkeyPatch, photo: bytes) -> None:
-    monkeypatch.setenv("MINIO_PUBLIC_URL", "https://files.example.org")
+    monkeypatch.setenv("MINIO_PUBLIC_URL", "https://storage.example.org")
     settings.cache_clear()
     url = api.begin_upload(api.person().headers, announced(photo)).json()["url"]
-    assert url.startswith("https://files.example.org/")
+    assert url.startswith("https://storage.example.org/")
 
 
 @pytest.mark.parametrize("of_a_user", [True, False])

@@ -10,7 +10,7 @@ from tests.functions import api
 
 
 def test_urls_carry_the_address_clients_reach(monkeypatch: pytest.MonkeyPatch, photo: bytes, model: bytes) -> None:
-    monkeypatch.setenv("MINIO_PUBLIC_URL", "https://files.example.org")
+    monkeypatch.setenv("MINIO_PUBLIC_URL", "https://storage.example.org")
     settings.cache_clear()
     person = api.person()
     created = api.create(person.headers, photo).json()
@@ -23,7 +23,7 @@ def test_urls_carry_the_address_clients_reach(monkeypatch: pytest.MonkeyPatch, p
         api.read("result", person.headers, created["request_uuid"]).json()["result_file_path"],
         *(file["url"] for file in api.task(person.headers, created["request_uuid"])["files"]),
     ]
-    assert {urlsplit(url).netloc for url in urls} == {"files.example.org"}
+    assert {urlsplit(url).netloc for url in urls} == {"storage.example.org"}
 
 
 def test_reading_asks_the_storage_nothing(monkeypatch: pytest.MonkeyPatch, photo: bytes, model: bytes) -> None:

@@ -62,7 +62,7 @@ def bucket(buckets: Settings, worker: str, monkeypatch: pytest.MonkeyPatch) -> s
 def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings of an S3 that is not there."""
     keys = {"MINIO_ACCESS_KEY": "access", "MINIO_SECRET_KEY": "secret-of-the-storage"}
-    export({"MINIO_HOST": "127.0.0.1:1", "MINIO_PUBLIC_URL": "https://files.example.com", **keys}, monkeypatch)
+    export({"MINIO_HOST": "127.0.0.1:1", "MINIO_PUBLIC_URL": "https://storage.example.com", **keys}, monkeypatch)
 
 
 # ---- Objects --------------------------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def test_agents_and_clients_get_the_address_each_can_reach(nowhere: None) -> Non
     agents = objects.presign_get("b", "k", expires_in=60, audience="agent")
     clients = objects.presign_get("b", "k", expires_in=60)
     assert agents.startswith("http://127.0.0.1:1/b/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&")
-    assert clients.startswith("https://files.example.com/b/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&")
+    assert clients.startswith("https://storage.example.com/b/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&")
 
 
 @pytest.mark.parametrize("expires_in", [0, -1, 7 * 24 * 3600 + 1])
@@ -257,7 +257,7 @@ def test_a_presigned_upload_ends(bucket: str) -> None:
 
 
 def test_uploads_go_to_the_address_clients_reach(nowhere: None) -> None:
-    assert presigned("b").url.startswith("https://files.example.com/b/uploads/a?X-Amz-Algorithm=AWS4-HMAC-SHA256&")
+    assert presigned("b").url.startswith("https://storage.example.com/b/uploads/a?X-Amz-Algorithm=AWS4-HMAC-SHA256&")
 
 
 def preflight(put: objects.PresignedPut, origin: str) -> httpx.Response:

@@ -39,7 +39,7 @@ class Bucket:
         return []
 
     def presign_get(self, bucket: str, key: str, *, expires_in: int, audience: str = "client") -> str:
-        return f"https://files.example/{bucket}/{key}"
+        return f"https://storage.example/{bucket}/{key}"
 
 
 @dataclass(frozen=True)
