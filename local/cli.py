@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from local import project
-from local.control import Client, NotRunning
-from local.parts import PARTS
-from local.state import State
+from local.cloud import project
+from local.cloud.control import Client, NotRunning
+from local.cloud.parts import PARTS
+from local.cloud.state import State
 from local.verbs import json_option, operate, reported, template_option
 from local.verbs.keys import apikey
 from local.verbs.legacy import import_legacy
@@ -50,12 +50,12 @@ def up(detach: bool, only: Sequence[str], no_agent: bool, limits: str, template:
     """
     found = project.find(template)
     if detach:
-        from local import background
+        from local.cloud import background
 
         flags = [flag for part in only for flag in ("--only", part)] + ["--limits", limits]
         background.start(found, flags + ["--no-agent"] * no_agent, click.echo)
         return
-    from local import up as stack
+    from local.cloud import up as stack
 
     parts = frozenset(only or PARTS) - ({"agent"} if no_agent else set())
     options = stack.Options(parts=parts, limits=limits, once=parts == {"migrate"})
@@ -72,7 +72,7 @@ def _line(text: str, err: bool = False) -> None:
 @reported
 def down(template: Path | None) -> None:
     """Stop everything that `facet up` started."""
-    from local import background
+    from local.cloud import background
 
     stopped = background.stop(State.open(project.find(template).root), click.echo)
     click.echo("Facet is down." if stopped else "Facet was not running.")
@@ -116,7 +116,7 @@ def _print_status(answer: dict[str, Any]) -> None:
 @reported
 def reset(yes: bool, template: Path | None) -> None:
     """Erase all local data: users, tasks, photos, avatars, messages, logs."""
-    from local import background
+    from local.cloud import background
 
     state = State.open(project.find(template).root)
     if not yes:
@@ -131,7 +131,7 @@ def reset(yes: bool, template: Path | None) -> None:
 @reported
 def doctor(as_json: bool, template: Path | None) -> None:
     """Check what Facet needs on this machine, and say what to do about what is missing."""
-    from local import doctor as checks
+    from local.cloud import doctor as checks
 
     findings = checks.examine(project.find(template))
     if as_json:
@@ -149,7 +149,7 @@ def doctor(as_json: bool, template: Path | None) -> None:
 @reported
 def env(template: Path | None) -> None:
     """Write .env with fresh random secrets, unless there is one."""
-    from local import environment
+    from local.cloud import environment
 
     root = project.find(template).root
     path = environment.path(root)
@@ -176,7 +176,7 @@ def demo(photo: Path, output: Path, timeout: float) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from local import demo as tour
+    from local.verbs import tour
 
     api = Client(State.open(project.find().root).run).call("status").get("api")
     if api is None:
@@ -259,7 +259,7 @@ def invoke(name: str, show_log: bool, template: Path | None, **options: Any) -> 
     facet invoke create_task --file task_source_file=photo.jpg -H "access-token: $TOKEN"
     facet invoke relay_outbox
     """
-    from local import invoke_event
+    from local.verbs import invoke_event
 
     found = project.find(template)
     event = invoke_event.build(found, name, **options)
@@ -278,7 +278,7 @@ def invoke(name: str, show_log: bool, template: Path | None, **options: Any) -> 
 @reported
 def logs(name: str | None, follow: bool, lines: int, template: Path | None) -> None:
     """Print the log of function or service NAME, or of all functions."""
-    from local import log_view
+    from local.verbs import log_view
 
     state = State.open(project.find(template).root)
     log_view.show(state, name, lines=lines, follow=follow, write=click.echo)
@@ -295,7 +295,7 @@ def migrate(revision: str) -> None:
     try:
         answer = operate("migrate", {"revision": revision})
     except NotRunning:
-        from local import up as stack
+        from local.cloud import up as stack
 
         click.echo("Facet is not running: starting its services for the migration.", err=True)
         options = stack.Options(parts=frozenset({"services", "migrate"}), once=True, revision=revision)
@@ -308,7 +308,7 @@ def migrate(revision: str) -> None:
 @reported
 def revision(message: str) -> None:
     """Write a new, empty migration named MESSAGE."""
-    from local import migrations
+    from local.cloud import migrations
 
     click.echo(f"Wrote {migrations.create(project.find().root, message)}. Fill in upgrade and downgrade.")
 

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from local import faults, memory
-from local.forks import ForkLauncher
-from local.launcher import Launcher, LaunchFailed, SpawnLauncher
 from local.logs import FunctionLog
-from local.pool import Bounds, Busy, Lease, Pool, Refused
-from local.report import Report, end_line, start_line
-from local.sandbox import InitFailed, NotBegun, Outcome, Sandbox
-from local.spec import FunctionSpec
+from local.sandbox import faults, memory
+from local.sandbox.forks import ForkLauncher
+from local.sandbox.launcher import Launcher, LaunchFailed, SpawnLauncher
+from local.sandbox.pool import Bounds, Busy, Lease, Pool, Refused
+from local.sandbox.report import Report, end_line, start_line
+from local.sandbox.sandbox import InitFailed, NotBegun, Outcome, Sandbox
 from local.template import Template
+from local.template.spec import FunctionSpec
 
 _ATTEMPTS = 3
 _WATCH_SECONDS = 0.05

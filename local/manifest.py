@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from local import environment, template
-from local.project import Project
-from local.spec import FunctionSpec
+from local import template
+from local.cloud import environment
+from local.cloud.project import Project
+from local.template.spec import FunctionSpec
 
 
 def rows(project: Project, gateway: str | None) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ import pytest
 from filelock import FileLock
 from psycopg import sql
 
-from local.environment import render
+from local.cloud.environment import render
 from local.services import records
 from tests.servers import create_vhost, management, named, postgres
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import psutil
 
-from local import environment
+from local.cloud import environment
+from local.cloud.state import State
 from local.services import records
 from local.services.process import ServiceFailed
 from local.services.stack import SOURCE, start_services
 from local.services.supervisor import Supervisor
-from local.state import State
 
 PARENT_POLL = 0.25
 

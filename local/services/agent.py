@@ -5,9 +5,9 @@ import os
 import sys
 from collections.abc import Mapping
 
+from local.cloud.state import State
 from local.services.process import Program
 from local.services.stack import SOURCE
-from local.state import State
 
 PASSED_ON = (
     "RABBITMQ_HOST",

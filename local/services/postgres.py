@@ -13,8 +13,8 @@ import psutil
 import psycopg
 from psycopg import sql
 
+from local.cloud.state import State
 from local.services.process import Program, ServiceFailed, give_to_user_of, run, without_root
-from local.state import State
 
 MAJOR = "18"
 SUPERUSER = "facet_root"  # for setting up only, its password is beside the data; the application's role is ordinary

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import httpx
 
+from local.cloud.state import State
 from local.services import probe, rabbitmq_server
 from local.services.process import Program, ServiceFailed
 from local.services.rabbitmq_server import Server
-from local.state import State
 
 ERLANG_OPTIONS = " ".join(
     (

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.cloud.state import State
 from local.services import debian
 from local.services.process import ServiceFailed
-from local.state import State
 
 ERLANG_PARTS = "base crypto eldap inets mnesia os-mon parsetools public-key runtime-tools ssl syntax-tools tools xmerl"
 PACKAGES = ("rabbitmq-server", *(f"erlang-{part}" for part in f"{ERLANG_PARTS} asn1 snmp ftp tftp".split()))

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import psycopg
 
-from local import environment
+from local.cloud import environment
+from local.cloud.state import State
 from local.services import postgres, probe, rabbitmq
 from local.services.process import Program, ServiceFailed
 from local.services.supervisor import Supervisor
-from local.state import State
 
 Report = Callable[[str], None]
 Settings = dict[str, str]

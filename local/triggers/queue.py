@@ -18,9 +18,9 @@ from pika import ConnectionParameters  # type: ignore[import-untyped] # pika shi
 from local.events import MalformedMessage, rmq_event
 from local.events.rmq import rmq_record
 from local.invoker import Invocation
-from local.launcher import LaunchFailed
-from local.pool import Refused
-from local.spec import QueueMapping
+from local.sandbox.launcher import LaunchFailed
+from local.sandbox.pool import Refused
+from local.template.spec import QueueMapping
 from local.triggers.amqp import Consumer, ConsumerLost, Delivery
 
 PAYLOAD_LIMIT = 6_000_000  # Lambda's 6 MB, with room for what surrounds the messages

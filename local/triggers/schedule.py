@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from local.events import schedule_event
 from local.invoker import Invocation
-from local.launcher import LaunchFailed
-from local.pool import Refused
-from local.spec import Schedule
+from local.sandbox.launcher import LaunchFailed
+from local.sandbox.pool import Refused
+from local.template.spec import Schedule
 from local.triggers.cron import Rate, parse
 
 FLOOR_SECONDS = 60.0  # the cloud runs nothing more often

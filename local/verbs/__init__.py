@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import click
 
-from local import project
-from local.control import Client
-from local.state import State
+from local.cloud import project
+from local.cloud.control import Client
+from local.cloud.state import State
 
 View = TypeVar("View", bound=Callable[..., Any])
 

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from local import cli, demo, invoke_event, project, template
+from local import cli, template
+from local.cloud import project
+from local.verbs import invoke_event, tour
 
 ROOT = Path(__file__).parents[2]
 Facet = Callable[..., Result]
@@ -242,8 +244,8 @@ def test_the_demo_looks_at_the_size_first(tmp_path: Path) -> None:
     photo = tmp_path / "big.jpg"
     with photo.open("wb") as file:
         file.truncate(3_000_000_000)
-    with pytest.raises(demo.DemoFailed, match="at most 10,485,760"):
-        demo.run("http://localhost:9", photo, tmp_path / "a.glb", timeout=1, progress=lambda stage, share: None)
+    with pytest.raises(tour.DemoFailed, match="at most 10,485,760"):
+        tour.run("http://localhost:9", photo, tmp_path / "a.glb", timeout=1, progress=lambda stage, share: None)
 
 
 def test_routes_and_events_follow_the_settings(facet: Facet, tmp_path: Path) -> None:

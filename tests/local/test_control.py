@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local import control
+from local.cloud import control
 
 
 async def echo(arguments: Mapping[str, Any]) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local import environment
+from local.cloud import environment
 
 PROJECT = Path(__file__).resolve().parents[2]
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 import httpx
 
 from local import template
-from local.gateway import Invokes, create_app
+from local.gateway.app import Invokes, create_app
 from local.invoker import LIMITS
 from tests.stacks import PROJECT
 

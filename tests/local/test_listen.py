@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from local import listen
-from local.state import State
+from local.cloud import listen
+from local.cloud.state import State
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local import migrations
+from local.cloud import migrations
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from local.state import PORTS, State
+from local.cloud.state import PORTS, State
 
 Open = Callable[[str], State]
 

@@ -11,9 +11,9 @@ from typing import Any, Literal, TypeVar
 
 import httpx
 
-from local.gateway import Application, RequestLine, create_app
+from local.gateway.app import Application, RequestLine, create_app
 from local.invoker import Invocation, Invoker
-from local.pool import Bounds
+from local.sandbox.pool import Bounds
 from local.template import Template, load
 
 SAMPLE = Path(__file__).parent / "sample"

@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from local.incoming import Incoming
-from local.pool import Bounds
-from local.routes import RouteTable
-from local.spec import Route
+from local.gateway.incoming import Incoming
+from local.gateway.routes import RouteTable
+from local.sandbox.pool import Bounds
+from local.template.spec import Route
 from tests.local.emulator.lab import Lab, lab
 
 

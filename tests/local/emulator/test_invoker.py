@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from local.invoker import EventTooLarge, Invocation, UnknownFunction
-from local.pool import Bounds, Busy, Throttled
-from local.preload import preload
+from local.sandbox.pool import Bounds, Busy, Throttled
+from local.sandbox.preload import preload
 from tests.local.emulator.lab import SECRET, Lab, answer, copy_sample, error, lab
 
 
@@ -43,7 +43,7 @@ def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
 def newest_zygote() -> psutil.Process:
     """That of the lab started last."""
     children = psutil.Process().children()
-    return max((one for one in children if "local.zygote" in one.cmdline()), key=psutil.Process.create_time)
+    return max((one for one in children if "local.sandbox.zygote" in one.cmdline()), key=psutil.Process.create_time)
 
 
 def test_a_sandbox_is_cold_once_and_warm_afterwards(sample: Lab) -> None:
@@ -206,7 +206,7 @@ def test_an_event_no_handler_has_seen_survives_the_zygote(tmp_path: Path) -> Non
 
 
 def test_a_stopped_zygote_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("local.forks._FORK_SECONDS", 0.3)
+    monkeypatch.setattr("local.sandbox.forks._FORK_SECONDS", 0.3)
     with lab(tmp_path) as sample:
         zygote = newest_zygote()
         zygote.suspend()

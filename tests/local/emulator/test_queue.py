@@ -14,7 +14,7 @@ import pika  # type: ignore[import-untyped] # pika ships no py.typed
 import pytest
 
 from local.invoker import Invocation
-from local.spec import QueueMapping
+from local.template.spec import QueueMapping
 from local.triggers.queue import QueueTrigger
 from tests.local.emulator.lab import Lab, lab
 from tests.servers import management

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from local.invoker import Invocation
-from local.pool import Busy
-from local.report import Report
-from local.spec import Schedule
+from local.sandbox.pool import Busy
+from local.sandbox.report import Report
+from local.template.spec import Schedule
 from local.triggers.cron import BadSchedule, parse
 from local.triggers.schedule import ScheduleTrigger
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from local.spec import Cors, FunctionUrl
 from local.template import Template, TemplateError, load
+from local.template.spec import Cors, FunctionUrl
 from tests.local.emulator.lab import SAMPLE, copy_sample
 
 

@@ -13,10 +13,10 @@ import psutil
 import psycopg
 import pytest
 
+from local.cloud.state import State
 from local.services import postgres
 from local.services.process import ServiceFailed
 from local.services.supervisor import Supervisor
-from local.state import State
 
 pytestmark = pytest.mark.anyio
 Settings = dict[str, str]

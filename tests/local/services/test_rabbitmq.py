@@ -12,10 +12,10 @@ import pika  # type: ignore[import-untyped]  # pika ships no types
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel  # type: ignore[import-untyped]  # pika ships no types
 
-from local.environment import DEFAULTS
+from local.cloud.environment import DEFAULTS
+from local.cloud.state import State
 from local.services import debian, rabbitmq, rabbitmq_server
 from local.services.process import ServiceFailed
-from local.state import State
 from tests.servers import create_vhost, management
 
 Settings = dict[str, str]

@@ -16,12 +16,12 @@ import psutil
 import pytest
 from botocore.config import Config
 
-from local import environment
+from local.cloud import environment
+from local.cloud.state import State
 from local.services import records
 from local.services.process import ServiceFailed
 from local.services.stack import start_services
 from local.services.supervisor import Supervisor
-from local.state import State
 from tests.servers import named, postgres
 
 PROJECT = Path(__file__).resolve().parents[3]

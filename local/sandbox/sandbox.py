@@ -9,12 +9,12 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from local import faults, memory
-from local.channel import Channel, ChannelClosed, Output
-from local.frames import EVENT, FAILED, INIT, RESULT
-from local.launcher import Exit, Launcher, Process, kill_group
 from local.logs import FunctionLog
-from local.spec import FunctionSpec
+from local.sandbox import faults, memory
+from local.sandbox.channel import Channel, ChannelClosed, Output
+from local.sandbox.frames import EVENT, FAILED, INIT, RESULT
+from local.sandbox.launcher import Exit, Launcher, Process, kill_group
+from local.template.spec import FunctionSpec
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:{}"
 _INIT_SECONDS = 10.0

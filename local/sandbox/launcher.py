@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class LaunchFailed(Exception):
@@ -60,7 +60,7 @@ class SpawnLauncher:
     async def launch(self, channel: socket.socket, output: int) -> Process:
         try:
             child = await asyncio.create_subprocess_exec(
-                *interpreter("local.bootstrap"),
+                *interpreter("local.sandbox.bootstrap"),
                 str(channel.fileno()),
                 str(os.getpid()),
                 stdin=subprocess.DEVNULL,

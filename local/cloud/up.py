@@ -11,17 +11,18 @@ from typing import Any
 
 import pika  # type: ignore[import-untyped] # pika ships no py.typed
 
-from local import control, environment, listen, manifest
-from local.gateway import RequestLine, create_app
+from local import manifest
+from local.cloud import control, environment, listen
+from local.cloud.parts import PARTS
+from local.cloud.project import Project
+from local.cloud.state import State
+from local.gateway.app import RequestLine, create_app
 from local.invoker import Invoker, UnknownFunction
-from local.launcher import LaunchFailed
-from local.parts import PARTS
-from local.pool import Refused
-from local.project import Project
+from local.sandbox.launcher import LaunchFailed
+from local.sandbox.pool import Refused
 from local.services import agent, rabbitmq
 from local.services.stack import start_services
 from local.services.supervisor import Status, Supervisor
-from local.state import State
 from local.template import Template, load
 from local.triggers.queue import QueueTrigger
 from local.triggers.schedule import ScheduleTrigger

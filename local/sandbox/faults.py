@@ -3,7 +3,7 @@
 import json
 import signal
 
-from local.launcher import Exit
+from local.sandbox.launcher import Exit
 
 
 def timed_out(request_id: str, seconds: float) -> bytes:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from local.properties import Properties
-from local.spec import Cors, QueueMapping, Route, RouteKind, Schedule
+from local.template.properties import Properties
+from local.template.spec import Cors, QueueMapping, Route, RouteKind, Schedule
 
 IMPLICIT_APIS = {"HttpApi": "ServerlessHttpApi", "Api": "ServerlessRestApi"}
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "ANY"})

@@ -9,11 +9,12 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
-from local import environment, template
-from local.control import Client, NotRunning
-from local.project import Project
+from local import template
+from local.cloud import environment
+from local.cloud.control import Client, NotRunning
+from local.cloud.project import Project
+from local.cloud.state import State
 from local.services import rabbitmq_server
-from local.state import State
 
 FREE_BYTES_NEEDED = 1_000_000_000
 

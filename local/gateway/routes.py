@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from local.spec import Cors, Route
+from local.template.spec import Cors, Route
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from local.intrinsics import Located, MissingParameter, Resolver, Unresolved
+from local.template.intrinsics import Located, MissingParameter, Resolver, Unresolved
 
 _REQUIRED: Any = object()
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from local.frames import PREFIX_SIZE, Frame, lengths, pack
+from local.sandbox.frames import PREFIX_SIZE, Frame, lengths, pack
 
 _HEADER_LIMIT = 64 * 1024
 _CHUNK = 64 * 1024

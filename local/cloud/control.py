@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from local import listen
+from local.cloud import listen
 
 SOCKET_PATH_LIMIT = 100  # the kernel takes 107 bytes
 NOBODY = "Facet is not running here. Start it with `facet up`."

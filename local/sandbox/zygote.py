@@ -1,8 +1,8 @@
 """The process that imports the third-party packages once and forks a sandbox from itself whenever it is told to.
 
-It has one thread and opens no connection. `python -m local.zygote CONTROL` talks on a Unix socket of whole messages:
-`preload` first, then `fork` (with the sandbox's channel and output as descriptors) and `kill`. It answers `ready`,
-`forked`, `failed` and `exited`. When the other end goes away, it ends all sandboxes and itself.
+It has one thread and opens no connection. `python -m local.sandbox.zygote CONTROL` talks on a Unix socket of whole
+messages: `preload` first, then `fork` (with the sandbox's channel and output as descriptors) and `kill`. It answers
+`ready`, `forked`, `failed` and `exited`. When the other end goes away, it ends all sandboxes and itself.
 """
 
 import contextlib
@@ -16,9 +16,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from local.bootstrap import serve
-from local.orphan import adopt_orphans, end_with_parent
-from local.preload import preload
+from local.sandbox.bootstrap import serve
+from local.sandbox.orphan import adopt_orphans, end_with_parent
+from local.sandbox.preload import preload
 
 MESSAGE_SIZE = 128 * 1024
 

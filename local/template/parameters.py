@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from local.intrinsics import normalised, setting_name
-from local.properties import Properties
+from local.template.intrinsics import normalised, setting_name
+from local.template.properties import Properties
 
 
 def parameter_values(declared: Properties, settings: Mapping[str, str]) -> dict[str, Any]:

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from local.control import Client, NotRunning
-from local.project import Project
+from local.cloud.control import Client, NotRunning
+from local.cloud.project import Project
+from local.cloud.state import State
 from local.services.process import ServiceFailed, last_lines
 from local.services.supervisor import Supervisor
-from local.state import State
 
 START_SECONDS = 300.0
 STOP_SECONDS = 30.0
@@ -38,7 +38,7 @@ def start(project: Project, arguments: list[str], report: Report) -> None:
     with log.open("ab") as output:
         child = subprocess.Popen(
             command,
-            cwd=Path(__file__).resolve().parents[1],
+            cwd=Path(__file__).resolve().parents[2],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

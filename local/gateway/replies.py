@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from local.events import HttpResponse
-from local.incoming import Incoming, Send
+from local.gateway.incoming import Incoming, Send
 
 PROBLEM_TYPE = "application/problem+json"
 _LINGER_SECONDS = 2.0

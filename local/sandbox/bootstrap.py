@@ -16,10 +16,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from local.context import Context, RequestIds, set_up_logging
-from local.frames import BEGUN, ERROR, FAILED, READY, RESULT, Wire
-from local.handler import Fault, Handler, load_handler
-from local.orphan import end_with_parent
+from local.sandbox.context import Context, RequestIds, set_up_logging
+from local.sandbox.frames import BEGUN, ERROR, FAILED, READY, RESULT, Wire
+from local.sandbox.handler import Fault, Handler, load_handler
+from local.sandbox.orphan import end_with_parent
 
 _HIGH_DESCRIPTOR = 200  # out of the way of handlers that close the first few
 _HERE = str(Path(__file__).parent)
@@ -79,7 +79,7 @@ def _enter(init: Mapping[str, Any]) -> None:
     os.environ.update(init["environment"])
     time.tzset()
     os.chdir(init["code"])
-    own = str(Path(__file__).resolve().parents[1])
+    own = str(Path(__file__).resolve().parents[2])
     sys.path[:] = [init["code"], *init["layers"], *(path for path in sys.path if path not in ("", own))]
     for name in [name for name in sys.modules if name == "local" or name.startswith("local.")]:
         del sys.modules[name]
@@ -177,7 +177,7 @@ def _moved(channel: int) -> socket.socket:
 
 
 def main() -> None:
-    """`python -m local.bootstrap CHANNEL PARENT`: a sandbox in a fresh interpreter."""
+    """`python -m local.sandbox.bootstrap CHANNEL PARENT`: a sandbox in a fresh interpreter."""
     end_with_parent(int(sys.argv[2]))
     serve(int(sys.argv[1]))
 

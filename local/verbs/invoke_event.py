@@ -8,10 +8,11 @@ from typing import Any, BinaryIO
 
 import httpx
 
-from local import environment, template
+from local import template
+from local.cloud import environment
+from local.cloud.project import Project
 from local.events import HttpRequest, RmqMessage, alb_event, http_event, rest_event, rmq_event, schedule_event
-from local.project import Project
-from local.spec import FunctionSpec, Route
+from local.template.spec import FunctionSpec, Route
 
 SHAPES: dict[str, Callable[[HttpRequest], dict[str, Any]]] = {
     "furl": http_event,

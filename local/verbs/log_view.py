@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from local.state import State
+from local.cloud.state import State
 
 POLL_SECONDS = 0.3
 

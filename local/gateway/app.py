@@ -11,16 +11,17 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from local import cors, faults
 from local.events import HttpResponse, MalformedResponse, decode_response, http_event, rest_event
-from local.incoming import LOOPBACK_NAMES, BodyTooLarge, Disconnected, Incoming, Receive, Scope, Send
+from local.gateway import cors
+from local.gateway.incoming import LOOPBACK_NAMES, BodyTooLarge, Disconnected, Incoming, Receive, Scope, Send
+from local.gateway.replies import Answered, json_response, method_not_allowed, problem, retry_after, send_response
+from local.gateway.routes import RouteTable
 from local.invoker import EventTooLarge, Invocation, Limits, new_trace
-from local.launcher import LaunchFailed
-from local.pool import Refused, Throttled
-from local.replies import Answered, json_response, method_not_allowed, problem, retry_after, send_response
-from local.routes import RouteTable
-from local.spec import Cors, FunctionSpec, Route
+from local.sandbox import faults
+from local.sandbox.launcher import LaunchFailed
+from local.sandbox.pool import Refused, Throttled
 from local.template import Template
+from local.template.spec import Cors, FunctionSpec, Route
 
 HEADER_LIMIT = 32 * 1024
 # Errors of a deployment rather than of a request: their text tells the developer what to mend.

@@ -8,11 +8,11 @@ from typing import Any
 
 import yaml
 
-from local.intrinsics import MissingParameter, Resolver, Unresolved, parse, setting_name
-from local.parameters import parameter_values
-from local.properties import Properties, TemplateError
-from local.sources import Sources, cors_of
-from local.spec import FunctionSpec, FunctionUrl, QueueMapping, Route, Schedule
+from local.template.intrinsics import MissingParameter, Resolver, Unresolved, parse, setting_name
+from local.template.parameters import parameter_values
+from local.template.properties import Properties, TemplateError
+from local.template.sources import Sources, cors_of
+from local.template.spec import FunctionSpec, FunctionUrl, QueueMapping, Route, Schedule
 
 __all__ = ["FunctionSpec", "QueueMapping", "Route", "Schedule", "Template", "TemplateError", "load"]
 

@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from local.state import State
+from local.cloud.state import State
 
 DEFAULT_PORT = 8080
 LOOPBACK = "127.0.0.1"

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from local.launcher import Exit, LaunchFailed, Process, clean_environment, interpreter, kill_group
-from local.zygote import MESSAGE_SIZE
+from local.sandbox.launcher import Exit, LaunchFailed, Process, clean_environment, interpreter, kill_group
+from local.sandbox.zygote import MESSAGE_SIZE
 
 _READY_SECONDS = 60.0
 _FORK_SECONDS = 10.0
@@ -95,7 +95,7 @@ class _Zygote:
         log.parent.mkdir(parents=True, exist_ok=True)
         with theirs, log.open("wb") as output:
             self._child = subprocess.Popen(
-                [*interpreter("local.zygote"), str(theirs.fileno())],
+                [*interpreter("local.sandbox.zygote"), str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -5,8 +5,8 @@ import time
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass
 
-from local.sandbox import Sandbox
-from local.spec import FunctionSpec
+from local.sandbox.sandbox import Sandbox
+from local.template.spec import FunctionSpec
 
 
 class Refused(Exception):

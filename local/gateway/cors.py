@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from local.events import HttpResponse
-from local.spec import Cors
+from local.template.spec import Cors
 
 _ANY_METHOD = "GET, HEAD, POST, PUT, PATCH, DELETE"
 

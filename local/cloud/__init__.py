@@ -1,0 +1,1 @@
+"""What `facet up` runs and what the command line asks of it."""

@@ -1,0 +1,1 @@
+"""Execution environments: processes that import one function and take one event at a time."""
