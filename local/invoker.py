@@ -7,7 +7,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,6 +58,13 @@ class Invocation:
     function_error: str | None
     log: str
     report: Report
+    event: bytes = b""
+    source: str = "invoke"
+    """Who called: http, queue, schedule, edge or invoke (the command line)."""
+    trace: str = ""
+    """The X-Ray trace header it ran with."""
+    started: float = 0.0
+    """When the event was accepted, in seconds since 1970."""
 
 
 class Invoker:
@@ -72,6 +79,7 @@ class Invoker:
         bounds: Bounds | None = None,
         launch: Literal["fork", "spawn"] = "fork" if sys.platform == "linux" else "spawn",
         report: Callable[[str], None] = print,
+        on_invocation: Callable[[Invocation], None] | None = None,
     ) -> None:
         self.template = template
         self.limits = LIMITS[limits]
@@ -79,6 +87,7 @@ class Invoker:
         self._launcher = _launcher(template, launch, logs, report)
         self._bounds = bounds or Bounds()
         self._pool: Pool
+        self._on_invocation = on_invocation
         self._running: set[asyncio.Task[Invocation]] = set()
         self._watching: asyncio.Task[None] | None = None
         self._stopping = self._closed = False
@@ -105,7 +114,13 @@ class Invoker:
             log.close()
 
     async def invoke(
-        self, name: str, event: Mapping[str, Any] | bytes, *, request_id: str | None = None, trace: str | None = None
+        self,
+        name: str,
+        event: Mapping[str, Any] | bytes,
+        *,
+        request_id: str | None = None,
+        trace: str | None = None,
+        source: str = "invoke",
     ) -> Invocation:
         """Call the function and wait for its result. It runs to its end also when the caller is cancelled.
 
@@ -118,7 +133,7 @@ class Invoker:
         if self._stopping:
             raise Busy("the invoker is stopping")
         request_id = request_id or str(uuid.uuid4())
-        task = asyncio.create_task(self._invoke(spec, body, request_id, trace or new_trace()))
+        task = asyncio.create_task(self._invoke(spec, body, request_id, trace or new_trace(), source))
         self._running.add(task)
         task.add_done_callback(self._finished)
         return await asyncio.shield(task)
@@ -143,12 +158,17 @@ class Invoker:
         if not task.cancelled():
             task.exception()  # seen, also when the caller has gone
 
-    async def _invoke(self, spec: FunctionSpec, event: bytes, request_id: str, trace: str) -> Invocation:
+    async def _invoke(self, spec: FunctionSpec, event: bytes, request_id: str, trace: str, source: str) -> Invocation:
+        started = time.time()
         lease = await self._pool.acquire(spec)
         try:
-            return await self._run(lease, event, request_id, trace)
+            done = await self._run(lease, event, request_id, trace)
         finally:
             self._pool.release(lease)
+        done = replace(done, event=event, source=source, trace=trace, started=started)
+        if self._on_invocation:
+            self._on_invocation(done)
+        return done
 
     async def _run(self, lease: Lease, event: bytes, request_id: str, trace: str) -> Invocation:
         """One that no handler has seen yet is given to another sandbox; a handler that has it is never asked twice."""

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,3 +59,8 @@ def operate(name: str, event: dict[str, Any]) -> Any:
     if answer["function_error"]:
         raise click.ClickException(f"{result['errorType']}: {result['errorMessage']}")
     return result
+
+
+def timed_line(text: str, err: bool = False) -> None:
+    """One plain line with the time, seen at once also through a pipe."""
+    click.echo(f"{time.strftime('%H:%M:%S')}  {text}", err=err)

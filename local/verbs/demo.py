@@ -1,0 +1,45 @@
+"""`facet demo`: the five-minute tour."""
+
+from pathlib import Path
+
+import click
+
+from local.cloud import project
+from local.cloud.control import Client
+from local.cloud.state import State
+from local.verbs import reported
+
+
+@click.command()
+@click.argument("photo", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--output", default="avatar.glb", type=click.Path(path_type=Path), help="Where to save the avatar.")
+@click.option("--timeout", default=60.0, help="Seconds to wait for it.")
+@reported
+def demo(photo: Path, output: Path, timeout: float) -> None:
+    """Register a user, upload PHOTO, follow its progress, save the avatar.
+
+    \b
+    facet demo tests/data/astronaut.png
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from local.verbs import tour
+
+    api = Client(State.open(project.find().root).run).call("status").get("api")
+    if api is None:
+        raise click.ClickException("The functions are not up (yet). See `facet status`.")
+    columns = (TextColumn("{task.description:<12}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("starting", total=1.0)
+        avatar = tour.run(
+            api,
+            photo,
+            output,
+            timeout=timeout,
+            progress=lambda stage, share: bar.update(task, description=stage.lower(), completed=share),
+        )
+    click.echo(f"saved   {avatar.saved_to} ({avatar.size:,} bytes, {avatar.seconds:.1f} s)")
+    click.echo(f"skin    {avatar.skin_color}")
+    click.echo(f"avatar  {avatar.url}")
+    click.echo(f"photo   {avatar.photo_url}")

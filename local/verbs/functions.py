@@ -1,0 +1,83 @@
+"""`facet functions`, `facet routes` and `facet invoke`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from local.cloud import project
+from local.cloud.control import Client, NotRunning
+from local.cloud.state import State
+from local.verbs import json_option, reported, template_option
+
+
+@click.command()
+@json_option
+@template_option
+@reported
+def functions(as_json: bool, template: Path | None) -> None:
+    """List the functions, their limits and what triggers them."""
+    rows = _manifest(template)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        click.echo(f"{row['name']:<24} {row['timeout']:>4.0f} s {row['memory']:>5} MB  {row['url'] or row['trigger']}")
+
+
+@click.command()
+@json_option
+@template_option
+@reported
+def routes(as_json: bool, template: Path | None) -> None:
+    """List the routes of the API and the function behind each."""
+    rows = [{**route, "function": row["name"]} for row in _manifest(template) for route in row["routes"]]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        click.echo(f"{row['method']:<7} {row['path']:<62} {row['function']}")
+
+
+def _manifest(template: Path | None) -> list[dict[str, Any]]:
+    from local import manifest
+
+    found = project.find(template)
+    try:
+        gateway = Client(State.open(found.root).run).call("status").get("gateway")
+    except NotRunning:
+        gateway = None
+    return manifest.rows(found, gateway)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--event", "event_file", type=click.File("rb"), help="A complete event as JSON; - reads standard input.")
+@click.option("--body", help="A JSON body for the function's route, its queue's message, or else its event.")
+@click.option("--file", "photo", help="A file to upload as a form, as PATH or FIELD=PATH.")
+@click.option("--header", "-H", "headers", multiple=True, metavar="'NAME: VALUE'", help="May be repeated.")
+@click.option("--method", help="Which of the function's routes, by method.")
+@click.option("--path", help="The path of the request, where the route has parameters.")
+@click.option("--as", "shape", type=click.Choice(["furl", "rest", "alb"]), default="furl", help="The event's shape.")
+@click.option("--log", "show_log", is_flag=True, help="Print the invocation's log on standard error.")
+@template_option
+@reported
+def invoke(name: str, show_log: bool, template: Path | None, **options: Any) -> None:
+    """Invoke function NAME once and print its answer; exit code 1 when it failed.
+
+    \b
+    facet invoke register_user --body '{"name": "Ada", "email": "ada@example.com", "password": "correct horse"}'
+    facet invoke create_task --file task_source_file=photo.jpg -H "access-token: $TOKEN"
+    facet invoke relay_outbox
+    """
+    from local.verbs import invoke_event
+
+    found = project.find(template)
+    event = invoke_event.build(found, name, **options)
+    answer = Client(State.open(found.root).run).call("invoke", name=name, event=event, timeout=None)
+    if show_log:
+        click.echo(answer["log"], err=True, nl=False)
+    click.echo(answer["payload"])
+    sys.exit(1 if answer["function_error"] else 0)

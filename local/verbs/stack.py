@@ -1,0 +1,137 @@
+"""`facet up` and its like: the stack as a whole."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from local.cloud import project
+from local.cloud.control import Client, NotRunning
+from local.cloud.parts import PARTS
+from local.cloud.state import State
+from local.verbs import json_option, reported, template_option, timed_line
+
+
+@click.command()
+@click.option("--detach", "-d", is_flag=True, help="Return as soon as everything is ready.")
+@click.option("--only", type=click.Choice(PARTS), multiple=True, help="Run only this part; may be repeated.")
+@click.option("--no-agent", is_flag=True, help="Leave the reference agent out.")
+@click.option("--limits", type=click.Choice(["local", "lambda"]), default="local", help="Payload limits.")
+@template_option
+@reported
+def up(detach: bool, only: Sequence[str], no_agent: bool, limits: str, template: Path | None) -> None:
+    """Start services, functions, triggers and the agent, and print their URLs.
+
+    \b
+    facet up                      until Ctrl-C
+    facet up --detach             in the background; `facet down` ends it
+    facet up --only services      PostgreSQL, RabbitMQ and the object store alone
+    """
+    found = project.find(template)
+    if detach:
+        from local.cloud import background
+
+        flags = [flag for part in only for flag in ("--only", part)] + ["--limits", limits]
+        background.start(found, flags + ["--no-agent"] * no_agent, click.echo)
+        return
+    from local.cloud import up as stack
+
+    parts = frozenset(only or PARTS) - ({"agent"} if no_agent else set())
+    options = stack.Options(parts=parts, limits=limits, once=parts == {"migrate"})
+    asyncio.run(stack.serve(found, options, timed_line))
+
+
+@click.command()
+@template_option
+@reported
+def down(template: Path | None) -> None:
+    """Stop everything that `facet up` started."""
+    from local.cloud import background
+
+    stopped = background.stop(State.open(project.find(template).root), click.echo)
+    click.echo("Facet is down." if stopped else "Facet was not running.")
+
+
+@click.command()
+@json_option
+@template_option
+@reported
+def status(as_json: bool, template: Path | None) -> None:
+    """Tell what runs and where; exit code 0 when all of it is ready."""
+    client = Client(State.open(project.find(template).root).run)
+    try:
+        answer = client.call("status")
+    except NotRunning:
+        if not as_json:
+            raise
+        click.echo(json.dumps({"ready": False, "running": False}))
+        sys.exit(1)
+    if as_json:
+        click.echo(json.dumps(answer, indent=2))
+    else:
+        _print_status(answer)
+    sys.exit(0 if answer["ready"] else 1)
+
+
+def _print_status(answer: dict[str, Any]) -> None:
+    click.echo("ready" if answer["ready"] else "not ready")
+    for url in ("api", "docs"):
+        if url in answer:
+            click.echo(f"  {url:<12} {answer[url]}")
+    for name, service in answer["services"].items():
+        place = service.get("url") or f"{service.get('host', '')}:{service.get('port', '')}".strip(":")
+        restarts = f", {service['restarts']} restarts" if service.get("restarts") else ""
+        click.echo(f"  {name:<12} {place} ({service['state']}{restarts})")
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@template_option
+@reported
+def reset(yes: bool, template: Path | None) -> None:
+    """Erase all local data: users, tasks, photos, avatars, messages, logs."""
+    from local.cloud import background
+
+    state = State.open(project.find(template).root)
+    if not yes:
+        click.confirm(f"Erase all data in {state.root}?", abort=True)
+    background.erase(state, click.echo)
+    click.echo("All local data is gone. `facet up` starts afresh.")
+
+
+@click.command()
+@json_option
+@template_option
+@reported
+def doctor(as_json: bool, template: Path | None) -> None:
+    """Check what Facet needs on this machine, and say what to do about what is missing."""
+    from local.cloud import doctor as checks
+
+    findings = checks.examine(project.find(template))
+    if as_json:
+        click.echo(json.dumps([finding.as_dict() for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            click.echo(f"{finding.mark} {finding.name:<14} {finding.detail}")
+            if finding.advice:
+                click.echo(f"  {'':<14} {finding.advice}")
+    sys.exit(any(finding.failed for finding in findings))
+
+
+@click.command()
+@template_option
+@reported
+def env(template: Path | None) -> None:
+    """Write .env with fresh random secrets, unless there is one."""
+    from local.cloud import environment
+
+    root = project.find(template).root
+    path = environment.path(root)
+    if path.exists():
+        click.echo(f"{path} is there already and was left alone.")
+    else:
+        click.echo(f"Wrote {environment.create(root)} with fresh secrets, readable by you alone.")
