@@ -15,8 +15,10 @@ from pathlib import Path
 
 import boto3
 import httpx
+import psutil
 from botocore.config import Config
 
+from tests.bench import load
 from tests.stack import crowd
 from tests.stacks import PROJECT, Stack, running
 
@@ -30,7 +32,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="facet-bench-") as folder, running(Path(folder)) as stack:
         say("stack ready", f"{time.perf_counter() - begun:.1f} s")
         with httpx.Client(base_url=stack.api, timeout=60) as http:
-            for line in (*invocations(http), *sign_in(http), *tasks(http), *waiting(stack), *objects(stack)):
+            for measure in (invocations, sign_in, tasks):
+                for line in measure(http):
+                    say(*line)
+        for measured in (pressed, waiting, objects):
+            for line in measured(stack):
                 say(*line)
 
 
@@ -85,6 +91,17 @@ def tasks(http: httpx.Client) -> Iterator[tuple[str, str]]:
     for uuid in uuids:
         finished(uuid)
     yield "those 40 avatars by one agent", f"{40 / (time.perf_counter() - begun):.1f}/s"
+
+
+def pressed(stack: Stack) -> Iterator[tuple[str, str]]:
+    """Two hundred clients for a minute: a handler that returns at once, then one with a query."""
+    process = psutil.Process(stack.status()["pid"])
+    with httpx.Client(base_url=stack.api, timeout=60) as http:
+        headers = {"access-token": signed_in(http)}
+    for path, expected in (("/health/live", b"ok"), ("/user-info/profile-info", b"email")):
+        url = stack.api + path
+        pressing = load.press(url, clients=200, seconds=30, headers=headers, expected=expected, process=process)
+        yield f"{path}, 200 clients for 30 s", str(asyncio.run(pressing))
 
 
 def waiting(stack: Stack) -> Iterator[tuple[str, str]]:
