@@ -1,5 +1,6 @@
 """The events functions receive and the responses they give, as pure mappings."""
 
+from local.events.cloudevent import cloud_event, message_event
 from local.events.http import HttpRequest, alb_event, http_event, rest_event
 from local.events.response import HttpResponse, MalformedResponse, decode_response
 from local.events.rmq import MalformedMessage, RmqMessage, rmq_event
@@ -12,8 +13,10 @@ __all__ = [
     "MalformedResponse",
     "RmqMessage",
     "alb_event",
+    "cloud_event",
     "decode_response",
     "http_event",
+    "message_event",
     "rest_event",
     "rmq_event",
     "schedule_event",

@@ -104,6 +104,39 @@ def test_a_message_shows_no_body_when_printed() -> None:
     assert "s3cret" not in repr(only(batch(record(b"s3cret"))))
 
 
+CLOUD_EVENT = {
+    "specversion": "1.0",
+    "id": "m-1",
+    "source": "/apis/v1/namespaces/default/rabbitmqsources/consume-results#results",
+    "type": "dev.knative.rabbitmq.event",
+}
+
+
+@pytest.mark.parametrize(
+    ("data", "body"),
+    [
+        ({"datacontenttype": "application/json", "data": {"a": [1]}}, b'{"a": [1]}'),
+        ({"datacontenttype": "text/plain", "data": "hello"}, b"hello"),
+        ({"data": "hello"}, b'"hello"'),
+        ({"data_base64": "//4="}, b"\xff\xfe"),
+    ],
+    ids=["json", "text", "untyped", "binary"],
+)
+def test_a_cloud_event_is_one_message(data: dict[str, Any], body: bytes) -> None:
+    event = {**CLOUD_EVENT, **data, "time": "2026-11-22T18:54:00Z", "traceparent": "00-x"}
+    assert only(event) == Message(
+        body=body,
+        queue="results",
+        vhost="/",
+        message_id="m-1",
+        type="dev.knative.rabbitmq.event",
+        content_type=data.get("datacontenttype"),
+        headers={"traceparent": "00-x"},
+        timestamp=datetime(2026, 11, 22, 18, 54, tzinfo=UTC),
+    )
+
+
 def test_other_events_are_no_batch() -> None:
     assert is_batch(batch())
+    assert is_batch(CLOUD_EVENT)
     assert not is_batch({"Records": []})

@@ -1,17 +1,21 @@
-"""Queue events (`aws:rmq`) as messages."""
+"""Queue events as messages: batches of Amazon MQ (`aws:rmq`), and CloudEvents, of which each is one message."""
 
+import json
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+_CLOUD_EVENT_ATTRIBUTES = frozenset(
+    "specversion id source type subject time datacontenttype dataschema data data_base64".split()
+)
 HeaderValue = str | int | float | bool | None | list[Any] | dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Message:
-    """One delivery. Any property may be absent; there is no delivery tag, the trigger settles the batch."""
+    """One delivery. Any property may be absent; there is no delivery tag, the trigger settles what it delivers."""
 
     body: bytes = field(repr=False)
     queue: str
@@ -26,11 +30,13 @@ class Message:
 
 
 def is_batch(event: Mapping[str, Any]) -> bool:
-    return "rmqMessagesByQueue" in event
+    return "rmqMessagesByQueue" in event or "specversion" in event
 
 
 def messages_from(event: Mapping[str, Any]) -> list[Message]:
     """The messages of an event in order."""
+    if "specversion" in event:
+        return [_of_cloud_event(event)]
     return [
         _message(record, *_source(source))
         for source, records in event["rmqMessagesByQueue"].items()
@@ -56,6 +62,22 @@ def _message(record: Mapping[str, Any], queue: str, vhost: str) -> Message:
         headers={name: _header(value) for name, value in (properties.get("headers") or {}).items()},
         redelivered=bool(record.get("redelivered")),
         timestamp=_timestamp(properties.get("timestamp")),
+    )
+
+
+def _of_cloud_event(event: Mapping[str, Any]) -> Message:
+    """Knative names the queue behind `#` of the source and nowhere the virtual host; extensions stand for headers."""
+    content_type, data = event.get("datacontenttype") or "application/json", event.get("data")
+    text = data if isinstance(data, str) and "json" not in content_type else json.dumps(data)
+    return Message(
+        body=b64decode(event["data_base64"]) if "data_base64" in event else text.encode(),
+        queue=event["source"].rpartition("#")[2],
+        vhost="/",
+        message_id=event.get("id"),
+        type=event.get("type"),
+        content_type=event.get("datacontenttype"),
+        headers={name: value for name, value in event.items() if name not in _CLOUD_EVENT_ATTRIBUTES},
+        timestamp=datetime.fromisoformat(event["time"]) if "time" in event else None,
     )
 
 
