@@ -55,7 +55,7 @@ def _serve(wire: Wire) -> int:
     process = os.getpid()
     while (frame := wire.receive()) is not None:
         wire.send(BEGUN, {})
-        kind, body = _handle(handler, frame.header, frame.body, init)
+        kind, body = handle(handler, frame.header, frame.body, init)
         if os.getpid() != process:  # the handler forked and its child came back here
             return 0
         wire.send(kind, {"max_memory_kb": _peak_kb()}, body)
@@ -94,7 +94,7 @@ def _stream(descriptor: int) -> io.TextIOWrapper:
     return io.TextIOWrapper(raw, "utf-8", errors="backslashreplace", write_through=True)
 
 
-def _handle(handler: Handler, header: Mapping[str, Any], event: bytes, init: Mapping[str, Any]) -> tuple[bytes, bytes]:
+def handle(handler: Handler, header: Mapping[str, Any], event: bytes, init: Mapping[str, Any]) -> tuple[bytes, bytes]:
     request_id = RequestIds.current = header["request_id"]
     os.environ["_X_AMZN_TRACE_ID"] = header["trace"]
     try:
