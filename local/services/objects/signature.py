@@ -28,7 +28,7 @@ class Claim:
     """What a request says about its signature; `lifetime` is None when the headers carry it."""
 
     access_key: str
-    scope: str  # date/region/s3/aws4_request
+    scope: str  # date/region/service/aws4_request
     signed: tuple[str, ...]
     signature: str
     timestamp: str
@@ -38,6 +38,10 @@ class Claim:
     @property
     def region(self) -> str:
         return self.scope.split("/")[1]
+
+    @property
+    def service(self) -> str:
+        return self.scope.split("/")[2]
 
 
 class _Headers(dict[str, str]):
@@ -51,7 +55,7 @@ class Signer(S3SigV4Auth):
     """botocore's signer, told what was signed instead of choosing it."""
 
     def __init__(self, key: Key, claim: Claim, request: Request) -> None:
-        super().__init__(Credentials(key.access_key, key.secret_key.get_secret_value()), "s3", claim.region)
+        super().__init__(Credentials(key.access_key, key.secret_key.get_secret_value()), claim.service, claim.region)
         self.key = key
         self.claim = claim
         self._request = request
@@ -78,9 +82,15 @@ class Signer(S3SigV4Auth):
         return request
 
 
-def verify(request: Request, keys: Mapping[str, Key], *, now: float) -> Signer:
-    """The signer whose signature the request carries; raises S3Error when there is none, or not of this request."""
-    claim = _claim(request)
+def verify(
+    request: Request, keys: Mapping[str, Key], *, now: float, service: str = "s3", content: str | None = None
+) -> Signer:
+    """The signer whose signature the request carries; raises S3Error when there is none, or not of this request.
+
+    Services other than S3 sign the path as it is sent (so that is the request's `path`), for any region, and the
+    digest of the body: `content`.
+    """
+    claim = _claim(request, service, content)
     key = keys.get(claim.access_key)
     if key is None:
         raise S3Error("InvalidAccessKeyId")
@@ -90,12 +100,12 @@ def verify(request: Request, keys: Mapping[str, Key], *, now: float) -> Signer:
     if not hmac.compare_digest(signer.of_request().encode(), claim.signature.encode()):
         raise S3Error("SignatureDoesNotMatch")
     # A client may not know the region before it asked for it.
-    if claim.region != key.region and "location" not in request.query:
+    if service == "s3" and claim.region != key.region and "location" not in request.query:
         raise S3Error("AuthorizationHeaderMalformed", f"The region is {key.region}.", Region=key.region)
     return signer
 
 
-def _claim(request: Request) -> Claim:
+def _claim(request: Request, service: str, content: str | None) -> Claim:
     header = request.headers.get("authorization")
     presigned = "X-Amz-Algorithm" in request.query
     if header and presigned:
@@ -103,38 +113,42 @@ def _claim(request: Request) -> Claim:
     if not header and not presigned:
         raise S3Error("AccessDenied", "Requests without a signature are not answered.")
     try:
-        return _claim_of_headers(request, header) if header else _claim_of_query(request)
+        return (
+            _claim_of_headers(request, header, service, content)
+            if header
+            else _claim_of_query(request, service, content)
+        )
     except KeyError as exc:
         raise S3Error("AuthorizationHeaderMalformed", f"{exc.args[0]} is missing.") from exc
 
 
-def _claim_of_headers(request: Request, header: str) -> Claim:
+def _claim_of_headers(request: Request, header: str, service: str, content: str | None) -> Claim:
     algorithm, _, fields = header.partition(" ")
     if algorithm != _ALGORITHM:
         raise S3Error("InvalidRequest", f"Only {_ALGORITHM} signatures are understood.")
     given = {name.strip(): value for name, _, value in (field.partition("=") for field in fields.split(","))}
-    timestamp, content = request.headers["x-amz-date"], request.headers["x-amz-content-sha256"]
-    scope = _scope(given["Credential"], timestamp)
+    timestamp, content = request.headers["x-amz-date"], content or request.headers["x-amz-content-sha256"]
+    scope = _scope(given["Credential"], timestamp, service)
     return Claim(*scope, _names(given["SignedHeaders"]), given["Signature"], timestamp, None, content)
 
 
-def _claim_of_query(request: Request) -> Claim:
+def _claim_of_query(request: Request, service: str, content: str | None) -> Claim:
     query = request.query
-    content = request.headers.get("x-amz-content-sha256") or query.get("X-Amz-Content-Sha256") or UNSIGNED_PAYLOAD
+    content = content or request.headers.get("x-amz-content-sha256") or query.get("X-Amz-Content-Sha256")
     timestamp, lifetime = query["X-Amz-Date"], query["X-Amz-Expires"]
     if query["X-Amz-Algorithm"] != _ALGORITHM:
         raise S3Error("AuthorizationQueryParametersError", f"X-Amz-Algorithm must be {_ALGORITHM}.")
     if not re.fullmatch("[0-9]{1,6}", lifetime) or not 1 <= int(lifetime) <= _LONGEST_LIFE:
         raise S3Error("AuthorizationQueryParametersError", f"X-Amz-Expires must be 1 to {_LONGEST_LIFE} seconds.")
-    scope, signed = _scope(query["X-Amz-Credential"], timestamp), _names(query["X-Amz-SignedHeaders"])
-    return Claim(*scope, signed, query["X-Amz-Signature"], timestamp, int(lifetime), content)
+    scope, signed = _scope(query["X-Amz-Credential"], timestamp, service), _names(query["X-Amz-SignedHeaders"])
+    return Claim(*scope, signed, query["X-Amz-Signature"], timestamp, int(lifetime), content or UNSIGNED_PAYLOAD)
 
 
-def _scope(credential: str, timestamp: str) -> tuple[str, str]:
-    """Access key and scope out of key/date/region/s3/aws4_request."""
+def _scope(credential: str, timestamp: str, service: str) -> tuple[str, str]:
+    """Access key and scope out of key/date/region/service/aws4_request."""
     access_key, *scope = credential.rsplit("/", 4)
-    if len(scope) != 4 or scope[0] != timestamp[:8] or scope[2:] != ["s3", "aws4_request"]:
-        raise S3Error("AuthorizationHeaderMalformed", "The credential is not of that day, or not for S3.")
+    if len(scope) != 4 or scope[0] != timestamp[:8] or scope[2:] != [service, "aws4_request"]:
+        raise S3Error("AuthorizationHeaderMalformed", f"The credential is not of that day, or not for {service}.")
     return access_key, "/".join(scope)
 
 
