@@ -1,0 +1,66 @@
+"""The triggers of a running stack: those its template declares, also after the template has changed."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+from pika import ConnectionParameters  # type: ignore[import-untyped] # pika ships no py.typed
+
+from local.invoker import Invoker
+from local.template import Template
+from local.template.spec import QueueMapping, Schedule
+from local.triggers.queue import QueueTrigger
+from local.triggers.schedule import ScheduleTrigger
+
+Declared = QueueMapping | Schedule
+Trigger = QueueTrigger | ScheduleTrigger
+
+
+class BrokerUnknown(Exception):
+    """The template has queue triggers, but there is no broker to consume from; the text says what to do."""
+
+
+class Triggers:
+    """A trigger for each queue mapping and schedule; `floor` is how often rate(1 minute) runs, in seconds."""
+
+    def __init__(
+        self, invoker: Invoker, broker: ConnectionParameters | None, *, floor: float, report: Callable[[str], None]
+    ) -> None:
+        self._invoker, self._broker, self._floor, self._report = invoker, broker, floor, report
+        self._running: dict[str, tuple[Declared, Trigger]] = {}
+
+    def __iter__(self) -> Iterator[Trigger]:
+        return (trigger for _, trigger in self._running.values())
+
+    async def follow(self, template: Template) -> None:
+        """Start what is new in the template, stop what is gone, restart what differs.
+
+        Raises BrokerUnknown and BadSchedule; then nothing has changed.
+        """
+        declared: list[Declared] = [*template.queues, *template.schedules]
+        wanted = {each.name: each for each in declared}
+        new = {name: (each, self._made(each)) for name, each in wanted.items() if not self._runs(each)}
+        gone = [name for name in self._running if name in new or name not in wanted]
+        await asyncio.gather(*(_stopped(self._running.pop(name)[1]) for name in gone))
+        self._running |= new
+        for _, trigger in new.values():
+            trigger.start()
+
+    async def stop(self) -> None:
+        await asyncio.gather(*map(_stopped, self))
+
+    def _runs(self, declared: Declared) -> bool:
+        return declared.name in self._running and self._running[declared.name][0] == declared
+
+    def _made(self, declared: Declared) -> Trigger:
+        if isinstance(declared, Schedule):
+            return ScheduleTrigger(declared, self._invoker.invoke, fastest=self._floor, report=self._report)
+        if self._broker is None:
+            raise BrokerUnknown(
+                f"Queue {declared.queue} needs a broker: put RABBITMQ_HOST, RABBITMQ_USER and RABBITMQ_PASSWORD "
+                "into .env, or start `facet up` anew with its services."
+            )
+        return QueueTrigger(declared, self._broker, self._invoker.invoke, report=self._report)
+
+
+async def _stopped(trigger: Trigger) -> None:
+    await (trigger.stop(grace=2.0) if isinstance(trigger, QueueTrigger) else trigger.stop())
