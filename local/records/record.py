@@ -1,0 +1,64 @@
+"""What is kept of one finished invocation."""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the command line reads records without the invoker
+    from local.invoker import Invocation
+
+_HTTP_STATUS = re.compile(rb'(?<!\\)"statusCode"\s*:\s*"?([1-5]\d\d)\b')
+_ROOT = re.compile(r"Root=1-([0-9a-f]{8})-([0-9a-f]{24})")
+_LOOKED_AT = 4096
+
+
+@dataclass(frozen=True)
+class Record:
+    """Times are seconds since 1970. `whole` is false when event, answer and log were cut to make room."""
+
+    request_id: str
+    function: str
+    source: str
+    started: float
+    began: float
+    """When the handler began: what a replay freezes its clock to."""
+    duration_ms: float
+    init_ms: float | None
+    status: str
+    """success, error or timeout, as the REPORT line says."""
+    error_type: str | None
+    http_status: int | None
+    trace: str
+    trace_id: str
+    environment: str
+    """A fingerprint of the settings the function had."""
+    report: str
+    whole: bool
+    event: bytes
+    payload: bytes
+    log: str
+
+    @classmethod
+    def of(cls, done: "Invocation", environment: str) -> "Record":
+        http = _HTTP_STATUS.search(done.payload[:_LOOKED_AT]) or _HTTP_STATUS.search(done.payload[-_LOOKED_AT:])
+        root = _ROOT.search(done.trace)
+        return cls(
+            request_id=done.request_id,
+            function=done.function,
+            source=done.source,
+            started=done.started,
+            began=getattr(done, "began", 0.0) or done.started,
+            duration_ms=done.report.duration_ms,
+            init_ms=done.report.init_ms,
+            status=done.report.status,
+            error_type=done.report.error_type,
+            http_status=int(http[1]) if http and not done.function_error else None,
+            trace=done.trace,
+            trace_id=root[1] + root[2] if root else "",
+            environment=environment,
+            report=str(done.report),
+            whole=True,
+            event=done.event,
+            payload=done.payload,
+            log=done.log.encode("utf-8", "backslashreplace").decode(),
+        )
