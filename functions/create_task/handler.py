@@ -12,7 +12,7 @@ from avatars.idempotency import IdempotencyHeaders
 from avatars.media import Address
 from avatars.metadata import FormMetadata, Metadata
 from avatars.refusals import UserGone
-from facet import auth, broker, db, limits, log, objects
+from facet import auth, broker, db, limits, log, objects, tracing
 from facet.function import Function
 from facet.http import Answer, Request, UploadedFile
 from facet.settings import settings
@@ -108,7 +108,8 @@ def create_task(
             photo_id = media.claim(
                 conn, kind="photo", **submission.photo._asdict(), content_type=photos.CONTENT_TYPE, data=photo
             )
-            made = submissions.make(conn, submission, photo_id=photo_id, traceparent=headers.traceparent)
+            traceparent = tracing.current() or headers.traceparent
+            made = submissions.make(conn, submission, photo_id=photo_id, traceparent=traceparent)
             if upload is not None:
                 uploads.mark_used(conn, uploads.take(conn, owner=caller, upload_id=upload["id"])["id"])
     submissions.announce(made, db.transaction, to=settings(), broker=broker, objects=objects, log=log.get())

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from avatars import api_keys, idempotency, in_flight, resource, retries, sandbox, submissions, tasks
 from avatars.idempotency import IdempotencyHeaders
 from avatars.refusals import UserGone
-from facet import auth, broker, db, limits, log, objects
+from facet import auth, broker, db, limits, log, objects, tracing
 from facet.function import Function
 from facet.http import Answer, Request
 from facet.settings import settings
@@ -60,7 +60,8 @@ def retry_task(caller: auth.Caller, uuid: str, headers: IdempotencyHeaders, requ
         submissions.store(submission, objects, photo=None)
         with db.transaction() as conn:
             photo_id = retries.hold(conn, owner=caller, task=old)
-            made = submissions.make(conn, submission, photo_id=photo_id, traceparent=request.headers.get("traceparent"))
+            traceparent = tracing.current() or request.headers.get("traceparent")
+            made = submissions.make(conn, submission, photo_id=photo_id, traceparent=traceparent)
     submissions.announce(made, db.transaction, to=settings(), broker=broker, objects=objects, log=log.get())
     with db.transaction() as conn:
         answer = _answer(conn, caller, request, str(made.task.request_uuid), replayed=False)

@@ -22,6 +22,7 @@ from pika.exceptions import (  # type: ignore[import-untyped]  # as above
     StreamLostError,
 )
 
+from facet import tracing
 from facet.problems import Problem
 from facet.settings import settings
 
@@ -88,7 +89,8 @@ def with_channel(action: Callable[[BlockingChannel], T]) -> T:
             if _is_usable():
                 with suppress(*_LOST):
                     return action(_open_channel())
-            _connect()
+            with tracing.span("connect", "client", {"messaging.system": "rabbitmq"}):
+                _connect()
             return action(_open_channel())
         except (AMQPConnectionError, ChannelWrongStateError, AMQPConnectorException, OSError) as error:
             _down_until = time.monotonic() + DOWN_FOR

@@ -15,6 +15,7 @@ from pika.exceptions import (  # type: ignore[import-untyped]  # as above
     UnroutableError,
 )
 
+from facet import tracing
 from facet.amqp import Unavailable as Unavailable
 from facet.amqp import close as close
 from facet.amqp import with_channel
@@ -103,12 +104,17 @@ def depth(queue: str) -> int:
 
 
 def _deliver(queue: str, body: bytes, properties: pika.BasicProperties) -> None:
-    try:
-        with_channel(lambda channel: channel.basic_publish("", queue, body, properties, mandatory=True))
-    except UnroutableError as error:
-        raise Unroutable(queue) from error
-    except NackError as error:
-        raise Unavailable(f'The queue "{queue}" takes no more messages.') from error
+    """Traced, the message goes on in the trace it came with, or else in that of the function."""
+    described = tracing.message("send", queue, properties.message_id, properties.correlation_id)
+    with tracing.span(f"send {queue}", "producer", described, parent=properties.headers.get("traceparent")):
+        if traceparent := tracing.current():
+            properties.headers["traceparent"] = traceparent
+        try:
+            with_channel(lambda channel: channel.basic_publish("", queue, body, properties, mandatory=True))
+        except UnroutableError as error:
+            raise Unroutable(queue) from error
+        except NackError as error:
+            raise Unavailable(f'The queue "{queue}" takes no more messages.') from error
 
 
 # Dead letters come from anybody: what cannot be published again as it was must not keep them in their queue for ever.

@@ -12,6 +12,8 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, TupleRow, dict_row
 
+from facet import tracing
+from facet.cursor import Cursor
 from facet.problems import Problem
 from facet.settings import settings
 
@@ -28,6 +30,8 @@ BEGIN = """
     SET LOCAL idle_in_transaction_session_timeout = '60s';
     SET LOCAL timezone = 'UTC'
 """
+
+_SYSTEM = {"db.system.name": "postgresql"}
 
 _warm: Connection | None = None
 _last_used = 0.0
@@ -49,7 +53,7 @@ def transaction() -> Iterator[Connection]:
     and the same again may well succeed. Violated constraints stay what psycopg calls them.
     """
     global _last_used
-    with _turn:
+    with _turn, tracing.span("transaction", "internal", _SYSTEM):
         conn = _begin()
         try:
             yield conn
@@ -94,7 +98,8 @@ def _begin() -> Connection:
                 return _warm
         close()
     try:
-        _warm = psycopg.connect(**_parameters(), autocommit=True, row_factory=dict_row)
+        with tracing.span("CONNECT", "client", _SYSTEM):
+            _warm = psycopg.connect(**_parameters(), autocommit=True, row_factory=dict_row, cursor_factory=Cursor)
         _warm.execute(BEGIN)
     except psycopg.OperationalError as error:
         raise _unavailable(error) from error
@@ -106,14 +111,15 @@ def _commit(conn: Connection) -> None:
         raise psycopg.errors.InFailedSqlTransaction(
             "a statement failed and its error was swallowed: nothing is committed"
         )
-    conn.commit()
+    with tracing.span("COMMIT", "client", _SYSTEM):
+        conn.commit()
 
 
 def _roll_back(conn: Connection) -> None:
     """Leave no transaction open; does nothing after a commit."""
     if conn.info.transaction_status is TransactionStatus.IDLE:
         return
-    with suppress(psycopg.Error):
+    with suppress(psycopg.Error), tracing.span("ROLLBACK", "client", _SYSTEM):
         conn.rollback()
         return
     conn.close()

@@ -14,7 +14,7 @@ from chalice.app import Request as ChaliceRequest
 from chalice.app import Response as ChaliceResponse
 from pydantic import BaseModel
 
-from facet import events, http, inputs, log, messages
+from facet import events, http, inputs, log, messages, tracing
 from facet.endpoint import Endpoint
 from facet.http import Event, Request, Response
 from facet.problems import MethodNotAllowed, NotFound, Problem
@@ -147,7 +147,10 @@ class Function(Chalice):
         if not isinstance(event, Mapping):
             raise TypeError(f"an event is an object, not {type(event).__name__}")
         request_id = getattr(context, "aws_request_id", None) or str(uuid4())
-        with log.context(function=self.app_name, request_id=request_id):
+        with (
+            log.context(function=self.app_name, request_id=request_id),
+            tracing.invocation(self.app_name, request_id, _traceparent(event)),
+        ):
             if self._consumer is not None and messages.is_batch(event):
                 return self._consume(self._consumer, event)
             if events.shape(event) is not None:
@@ -162,12 +165,17 @@ class Function(Chalice):
     @staticmethod
     def _consume(view: Callable[[messages.Message], object], event: Event) -> None:
         for message in messages.messages_from(event):
-            with log.context(**log.trace(message.headers.get("traceparent"))):
+            traceparent = message.headers.get("traceparent")
+            described = tracing.message("process", message.queue, message.message_id, message.correlation_id)
+            with (
+                tracing.span(f"process {message.queue}", "consumer", described, parent=traceparent),
+                log.context(**log.trace(traceparent or tracing.current())),
+            ):
                 view(message)
 
     def _serve(self, event: Event, context: Any, request_id: str) -> dict[str, Any]:
         request = replace(events.request_from(event), request_id=request_id)
-        with log.context(**log.trace(request.headers.get("traceparent"))):
+        with log.context(**log.trace(tracing.current() or request.headers.get("traceparent"))):
             response = self._answer(request, context)
         if request.method == "HEAD":
             body = response.body
@@ -222,6 +230,12 @@ class Function(Chalice):
     def _without_prefix(path: str) -> str:
         prefix = settings().path_prefix
         return path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path
+
+
+def _traceparent(event: Event) -> object:
+    headers = event.get("headers")
+    named = headers.items() if isinstance(headers, Mapping) else ()
+    return next((value for name, value in named if name.lower() == "traceparent"), None)
 
 
 class _Reply(ChaliceResponse):

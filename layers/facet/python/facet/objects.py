@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import quote
 
+from facet import tracing
 from facet.problems import Problem
 from facet.settings import settings
 
@@ -65,13 +66,13 @@ class PresignedPut:
 
 
 def put(bucket: str, key: str, body: bytes, *, content_type: str) -> None:
-    with _errors_of(f"{bucket}/{key}"):
+    with _call("PutObject", bucket, key):
         _client().put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
 
 
 def read(bucket: str, key: str, *, limit: int) -> bytes:
     """The whole object, of at most `limit` bytes; a larger one raises TooLarge before it is read."""
-    with _errors_of(f"{bucket}/{key}"), _refusals_of(bucket, key):
+    with _call("GetObject", bucket, key), _refusals_of(bucket, key):
         answer = _client().get_object(Bucket=bucket, Key=key)
         with closing(answer["Body"]) as body:
             if answer["ContentLength"] > limit:
@@ -80,7 +81,7 @@ def read(bucket: str, key: str, *, limit: int) -> bytes:
 
 
 def head(bucket: str, key: str) -> ObjectInfo:
-    with _errors_of(f"{bucket}/{key}"), _refusals_of(bucket, key):
+    with _call("HeadObject", bucket, key), _refusals_of(bucket, key):
         answer = _client().head_object(Bucket=bucket, Key=key)
     return ObjectInfo(
         size=answer["ContentLength"],
@@ -92,13 +93,13 @@ def head(bucket: str, key: str) -> ObjectInfo:
 
 def delete(bucket: str, key: str) -> None:
     """Delete an object; one that is gone already is fine."""
-    with _errors_of(f"{bucket}/{key}"):
+    with _call("DeleteObject", bucket, key):
         _client().delete_object(Bucket=bucket, Key=key)
 
 
 def list_keys(bucket: str) -> list[str]:
     """Every key of a bucket, in order. Meant for small buckets."""
-    with _errors_of(bucket):
+    with _call("ListObjectsV2", bucket):
         pages = _client().get_paginator("list_objects_v2").paginate(Bucket=bucket)
         return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
@@ -149,10 +150,10 @@ def ensure_bucket(bucket: str) -> None:
     """Create a private bucket unless it is there; safe when two do it at once."""
     client = _client()
     try:
-        with _errors_of(bucket):
+        with _call("HeadBucket", bucket):
             client.head_bucket(Bucket=bucket)
     except NotFound:
-        with _errors_of(bucket), suppress(client.exceptions.BucketAlreadyOwnedByYou):
+        with _call("CreateBucket", bucket), suppress(client.exceptions.BucketAlreadyOwnedByYou):
             client.create_bucket(Bucket=bucket, **_location(settings().minio_region))
 
 
@@ -172,7 +173,7 @@ def allow_origins(bucket: str, origins: Sequence[str]) -> bool:
         "MaxAgeSeconds": 600,
     }
     write: CORSRuleTypeDef = {**read, "AllowedOrigins": list(origins), "AllowedMethods": ["GET", "HEAD", "PUT"]}
-    with _errors_of(bucket):
+    with _call("PutBucketCors", bucket):
         try:
             _client().put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [write, read]})
         except ClientError as error:
@@ -208,15 +209,19 @@ def _client() -> "S3Client":
 
 
 @contextmanager
-def _errors_of(address: str) -> Iterator[None]:
+def _call(operation: str, bucket: str, key: str | None = None) -> Iterator[None]:
     """Translate botocore's errors; what is neither absence nor an outage stays what it is."""
     from botocore.exceptions import ClientError, ConnectionError, HTTPClientError, IncompleteReadError
 
+    named = {"rpc.system.name": "aws-api", "rpc.method": f"S3/{operation}", "aws.s3.bucket": bucket}
+    if key is not None:
+        named["aws.s3.key"] = key
     try:
-        yield
+        with tracing.span(f"S3/{operation}", "client", named):
+            yield
     except ClientError as error:
         if _code(error) in _ABSENT:
-            raise NotFound(f"{address} does not exist") from error
+            raise NotFound(f"{bucket if key is None else f'{bucket}/{key}'} does not exist") from error
         if _code(error) in _OVERLOADED or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
             raise Unavailable("The object storage does not answer.") from error
         raise
