@@ -12,7 +12,7 @@ from local.template.intrinsics import MissingParameter, Resolver, Unresolved, pa
 from local.template.parameters import parameter_values
 from local.template.properties import Properties, TemplateError
 from local.template.sources import Sources, cors_of
-from local.template.spec import FunctionSpec, FunctionUrl, QueueMapping, Route, Schedule
+from local.template.spec import Asynchronous, FunctionSpec, FunctionUrl, QueueMapping, Route, Schedule
 
 __all__ = ["FunctionSpec", "QueueMapping", "Route", "Schedule", "Template", "TemplateError", "load"]
 
@@ -162,8 +162,8 @@ class _Reader:
             routes=routes,
             queues=queues,
             schedules=schedules,
+            asynchronous=self._asynchronous(properties.part("EventInvokeConfig")),
         )
-        self._check_retries(properties)
         self._warnings += [f"{logical_id}: {key} is not emulated" for key in properties.unread(HARMLESS)]
         return spec
 
@@ -189,14 +189,29 @@ class _Reader:
                 self._missing[setting_name(exc.name)] = None
         return environment
 
-    def _check_retries(self, properties: Properties) -> None:
-        """AWS repeats what fails and was invoked asynchronously, such as by a schedule, unless told not to."""
-        if "EventInvokeConfig" not in properties:
-            return
-        config = properties.part("EventInvokeConfig")
-        if config.whole("MaximumRetryAttempts", 2, low=0, high=2) > 0:
-            self._warnings.append(f"{config.where}.MaximumRetryAttempts: events are not repeated here")
-        self._warnings += [f"{config.where}: {key} is not emulated" for key in config.unread(())]
+    def _asynchronous(self, config: Properties) -> Asynchronous:
+        destinations = config.part("DestinationConfig")
+        found = Asynchronous(
+            config.whole("MaximumRetryAttempts", 2, low=0, high=2),
+            float(config.whole("MaximumEventAgeInSeconds", 21_600, low=60, high=21_600)),
+            self._destination(destinations, "OnFailure"),
+            self._destination(destinations, "OnSuccess"),
+        )
+        unread = [(each, key) for each in (config, destinations) for key in each.unread(())]
+        self._warnings += [f"{each.where}: {key} is not emulated" for each, key in unread]
+        return found
+
+    def _destination(self, config: Properties, key: str) -> str | None:
+        """The function that is told how an event ended."""
+        if key not in config:
+            return None
+        part = config.part(key)
+        target = part.text("Destination", part.text("Type", ""))
+        logical_id = target.rpartition(":")[2]
+        if logical_id in self._resources and self._resources[logical_id].text("Type") == "AWS::Serverless::Function":
+            return function_name(logical_id)
+        self._warnings.append(f"{part.where}: {logical_id} is no function of this template")
+        return None
 
     def _url(self, properties: Properties) -> FunctionUrl | None:
         if "FunctionUrlConfig" not in properties:

@@ -51,6 +51,8 @@ class QueueMapping:
     broker_arn: str
     batch_size: int = 100
     window_seconds: float = 0.5
+    filters: tuple[str, ...] = ()
+    """Patterns of which a message has to match one; none lets every message pass."""
     enabled: bool = True
 
 
@@ -63,6 +65,17 @@ class Schedule:
     input: Any = None
     source: Literal["aws.events", "aws.scheduler"] = "aws.events"
     enabled: bool = True
+
+
+@dataclass(frozen=True)
+class Asynchronous:
+    """What becomes of an event nobody waits for; destinations are functions of the template."""
+
+    retries: int = 2
+    max_age: float = 21_600.0
+    """Seconds."""
+    on_failure: str | None = None
+    on_success: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +95,7 @@ class FunctionSpec:
     routes: tuple[Route, ...] = ()
     queues: tuple[QueueMapping, ...] = ()
     schedules: tuple[Schedule, ...] = ()
+    asynchronous: Asynchronous = Asynchronous()
 
     @property
     def host(self) -> str:

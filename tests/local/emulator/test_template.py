@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from local.template import Template, TemplateError, load
-from local.template.spec import Cors, FunctionUrl
+from local.template.spec import Asynchronous, Cors, FunctionUrl
 from tests.local.emulator.lab import SAMPLE, copy_sample
 
 
@@ -135,19 +135,46 @@ def test_the_sample_says_nothing_that_is_not_emulated(sample: Template) -> None:
     assert sample.warnings == []
 
 
+def test_the_end_of_events_nobody_waits_for_is_read(written: Any) -> None:
+    template = written(
+        """
+        Resources:
+          WorkFunction:
+            Type: AWS::Serverless::Function
+            Properties:
+              CodeUri: code
+              Handler: a.b
+              EventInvokeConfig:
+                MaximumRetryAttempts: 1
+                MaximumEventAgeInSeconds: 60
+                DestinationConfig:
+                  OnFailure: {Type: Lambda, Destination: !GetAtt TellFunction.Arn}
+                  OnSuccess: {Type: Lambda, Destination: !Ref TellFunction}
+          TellFunction: {Type: AWS::Serverless::Function, Properties: {CodeUri: code, Handler: a.b}}
+        """
+    )
+    assert template.functions["work"].asynchronous == Asynchronous(1, 60, "tell", "tell")
+    assert template.functions["tell"].asynchronous == Asynchronous(2, 21_600, None, None)
+    assert template.warnings == []
+
+
 def test_what_is_not_emulated_is_named(written: Any) -> None:
     template = written(
         """
         Resources:
           Table: {Type: AWS::Serverless::SimpleTable}
           Role: {Type: AWS::IAM::Role}
+          Failed: {Type: AWS::SQS::Queue}
           ReadFunction:
             Type: AWS::Serverless::Function
             Properties:
               CodeUri: code
               Handler: a.b
               EphemeralStorage: {Size: 1024}
-              EventInvokeConfig: {MaximumRetryAttempts: 1, MaximumEventAgeInSeconds: 60}
+              DeadLetterQueue: {Type: SQS, TargetArn: !GetAtt Failed.Arn}
+              EventInvokeConfig:
+                Qualifier: live
+                DestinationConfig: {OnFailure: {Type: SQS}, OnSuccess: {Destination: !GetAtt Failed.Arn}}
               FunctionUrlConfig: {AuthType: NONE, InvokeMode: RESPONSE_STREAM}
               Layers: ["arn:aws:lambda:us-east-1:1:layer:x:1"]
               Events:
@@ -156,12 +183,14 @@ def test_what_is_not_emulated_is_named(written: Any) -> None:
         """
     )
     assert sorted(template.warnings) == [
-        "ReadFunction.EventInvokeConfig.MaximumRetryAttempts: events are not repeated here",
-        "ReadFunction.EventInvokeConfig: MaximumEventAgeInSeconds is not emulated",
+        "ReadFunction.EventInvokeConfig.DestinationConfig.OnFailure: SQS is no function of this template",
+        "ReadFunction.EventInvokeConfig.DestinationConfig.OnSuccess: Failed is no function of this template",
+        "ReadFunction.EventInvokeConfig: Qualifier is not emulated",
         "ReadFunction.Events.Get.Properties: Auth is not emulated",
         "ReadFunction.Events.Upload: events of type S3 are not emulated",
         "ReadFunction.FunctionUrlConfig.InvokeMode: responses are buffered here",
         "ReadFunction.Layers: arn:aws:lambda:us-east-1:1:layer:x:1 is not in this template",
+        "ReadFunction: DeadLetterQueue is not emulated",
         "ReadFunction: EphemeralStorage is not emulated",
         "Table: AWS::Serverless::SimpleTable is not emulated",
     ]
