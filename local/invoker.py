@@ -1,28 +1,32 @@
 """Owns the sandboxes and hands them events: limits, concurrency, crashes, logs and reports."""
 
 import asyncio
+import contextlib
 import json
 import math
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from local.logs import FunctionLog
 from local.sandbox import faults, memory
 from local.sandbox.forks import ForkLauncher
+from local.sandbox.how import How
 from local.sandbox.launcher import Launcher, LaunchFailed, SpawnLauncher
 from local.sandbox.pool import Bounds, Busy, Lease, Pool, Refused
-from local.sandbox.report import Report, end_line, start_line
+from local.sandbox.report import Import, Report, end_line, start_line
 from local.sandbox.sandbox import InitFailed, NotBegun, Outcome, Sandbox
 from local.template import Template
 from local.template.spec import FunctionSpec
 
 _ATTEMPTS = 3
 _WATCH_SECONDS = 0.05
+_USUAL = How()
 
 
 class UnknownFunction(Exception):
@@ -66,9 +70,19 @@ class Invocation:
     started: float = 0.0
     """When the event was accepted, in seconds since 1970."""
 
+    def json(self) -> Any:
+        """The result, or the error object, decoded."""
+        return json.loads(self.payload)
+    began: float = 0.0
+    """When the handler got it, by its own clock; 0 when it never did. What a replay freezes the clock to."""
+
 
 class Invoker:
-    """Runs the functions of a template. `launch="spawn"` gives every sandbox a fresh interpreter."""
+    """Runs the functions of a template.
+
+    `honest_cold` gives every sandbox a fresh interpreter instead of a fork. `debug` names functions that get one
+    sandbox, in which debugpy listens on the port given.
+    """
 
     def __init__(
         self,
@@ -77,14 +91,21 @@ class Invoker:
         logs: Path,
         limits: Literal["local", "lambda"] = "local",
         bounds: Bounds | None = None,
-        launch: Literal["fork", "spawn"] = "fork" if sys.platform == "linux" else "spawn",
+        honest_cold: bool = False,
+        debug: Mapping[str, int] = MappingProxyType({}),
         report: Callable[[str], None] = print,
         on_invocation: Callable[[Invocation], None] | None = None,
     ) -> None:
         self.template = template
         self.limits = LIMITS[limits]
         self._logs = {name: FunctionLog(logs / f"{name}.log") for name in template.functions}
-        self._launcher = _launcher(template, launch, logs, report)
+        self._fresh = SpawnLauncher()
+        self._debuggable = SpawnLauncher("-X", "frozen_modules=off")
+        honest_cold = honest_cold or sys.platform != "linux"
+        self._launcher: Launcher = self._fresh if honest_cold else _forks(template, logs, report)
+        self._debug = {name: (How(debug_port=port), asyncio.Lock()) for name, port in debug.items()}
+        self._report = report
+        self._alone: set[Lease] = set()
         self._bounds = bounds or Bounds()
         self._pool: Pool
         self._on_invocation = on_invocation
@@ -108,8 +129,10 @@ class Invoker:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
             await self._pool.close()
+            await asyncio.gather(*(lease.sandbox.end() for lease in self._alone if lease.sandbox))
         await asyncio.gather(*self._running, return_exceptions=True)
-        await self._launcher.stop()
+        for launcher in (self._launcher, self._fresh, self._debuggable):
+            await launcher.stop()
         for log in self._logs.values():
             log.close()
 
@@ -121,6 +144,7 @@ class Invoker:
         request_id: str | None = None,
         trace: str | None = None,
         source: str = "invoke",
+        how: How = _USUAL,
     ) -> Invocation:
         """Call the function and wait for its result. It runs to its end also when the caller is cancelled.
 
@@ -133,7 +157,7 @@ class Invoker:
         if self._stopping:
             raise Busy("the invoker is stopping")
         request_id = request_id or str(uuid.uuid4())
-        task = asyncio.create_task(self._invoke(spec, body, request_id, trace or new_trace(), source))
+        task = asyncio.create_task(self._invoke(spec, body, request_id, trace or new_trace(), source, how))
         self._running.add(task)
         task.add_done_callback(self._finished)
         return await asyncio.shield(task)
@@ -158,19 +182,38 @@ class Invoker:
         if not task.cancelled():
             task.exception()  # seen, also when the caller has gone
 
-    async def _invoke(self, spec: FunctionSpec, event: bytes, request_id: str, trace: str, source: str) -> Invocation:
+    async def _invoke(
+        self, spec: FunctionSpec, event: bytes, request_id: str, trace: str, source: str, how: How
+    ) -> Invocation:
         started = time.time()
-        lease = await self._pool.acquire(spec)
-        try:
-            done = await self._run(lease, event, request_id, trace)
-        finally:
-            self._pool.release(lease)
+        async with self._lease(spec, how) as lease:
+            done = await self._run(lease, event, request_id, trace, how)
         done = replace(done, event=event, source=source, trace=trace, started=started)
         if self._on_invocation:
             self._on_invocation(done)
         return done
 
-    async def _run(self, lease: Lease, event: bytes, request_id: str, trace: str) -> Invocation:
+    @contextlib.asynccontextmanager
+    async def _lease(self, spec: FunctionSpec, how: How) -> AsyncIterator[Lease]:
+        """A place in the pool, or outside of it for a call that is to be alone."""
+        if how.alone:
+            lease = Lease(spec)
+            self._alone.add(lease)
+            try:
+                yield lease
+            finally:
+                if lease.sandbox:
+                    await lease.sandbox.end()
+                self._alone.discard(lease)
+            return
+        async with self._debug[spec.name][1] if spec.name in self._debug else contextlib.nullcontext():
+            lease = await self._pool.acquire(spec)
+            try:
+                yield lease
+            finally:
+                self._pool.release(lease)
+
+    async def _run(self, lease: Lease, event: bytes, request_id: str, trace: str, how: How) -> Invocation:
         """One that no handler has seen yet is given to another sandbox; a handler that has it is never asked twice."""
         spec, log = lease.spec, self._logs[lease.spec.name]
         announced = False
@@ -178,12 +221,12 @@ class Invoker:
             init_ms = None
             try:
                 if lease.sandbox is None:
-                    init_ms = await self._start(lease, request_id)
+                    init_ms = await self._start(lease, request_id, how)
                 assert lease.sandbox is not None
                 if not announced:
                     log.write(start_line(request_id))
                     announced = True
-                outcome = await lease.sandbox.invoke(request_id, event, trace=trace)
+                outcome = await lease.sandbox.invoke(request_id, event, trace=trace, client_context=how.client_context)
             except NotBegun:
                 lease.sandbox = None
                 continue
@@ -191,21 +234,37 @@ class Invoker:
                 if not announced:
                     log.write(start_line(request_id))
                 outcome = exc.outcome
-            return self._ended(spec, request_id, outcome, init_ms)
+            imports = lease.sandbox.imports if lease.sandbox and init_ms is not None else {}
+            return self._ended(spec, request_id, outcome, init_ms, imports)
         raise LaunchFailed(f"{_ATTEMPTS} sandboxes of {spec.name} died before they got the event")
 
-    async def _start(self, lease: Lease, request_id: str) -> float:
+    async def _start(self, lease: Lease, request_id: str, how: How) -> float:
         """A new sandbox for the lease; how long it took, in milliseconds."""
         started = time.perf_counter()
+        if not how.alone:
+            how = self._debug.get(lease.spec.name, (_USUAL, None))[0]
+        launcher = self._debuggable if how.debug_port is not None else self._fresh if how.alone else self._launcher
         log = self._logs[lease.spec.name]
-        lease.sandbox = await Sandbox.launch(lease.spec, self._launcher, body_limit=self.limits.response, log=log)
+        lease.sandbox = await Sandbox.launch(lease.spec, launcher, body_limit=self.limits.response, log=log, how=how)
         if self._closed:
             await lease.sandbox.end()
             raise Busy("the invoker is stopping")
-        await lease.sandbox.initialise(request_id, response_limit=self.limits.response)
+        await lease.sandbox.initialise(
+            request_id,
+            project=self.template.path.parent,
+            response_limit=self.limits.response,
+            report=self._report,
+        )
         return (time.perf_counter() - started) * 1000
 
-    def _ended(self, spec: FunctionSpec, request_id: str, outcome: Outcome, init_ms: float | None) -> Invocation:
+    def _ended(
+        self,
+        spec: FunctionSpec,
+        request_id: str,
+        outcome: Outcome,
+        init_ms: float | None,
+        imports: Mapping[str, float],
+    ) -> Invocation:
         failed = outcome.status != "success"
         report = Report(
             request_id,
@@ -215,18 +274,25 @@ class Invoker:
             init_ms,
             outcome.status,
             faults.error_type(outcome.payload) if failed else None,
+            tuple(Import(*pair) for pair in sorted(imports.items(), key=lambda pair: -pair[1])),
         )
         ending = f"{end_line(request_id)}\n{report}"
         self._logs[spec.name].write(ending)
         log = f"{start_line(request_id)}\n{outcome.log}{ending}\n"
-        return Invocation(request_id, spec.name, outcome.payload, "Unhandled" if failed else None, log, report)
+        error = "Unhandled" if failed else None
+        return Invocation(request_id, spec.name, outcome.payload, error, log, report, began=outcome.began)
 
     async def _watch(self) -> None:
         """Enforce memory limits and end what has been idle for long."""
         while True:
             await asyncio.sleep(_WATCH_SECONDS)
-            for sandbox in self._pool.at_work():
-                if sandbox.alive and memory.exceeds(sandbox.process.pid, sandbox.spec.memory):
+            alone = [lease.sandbox for lease in self._alone if lease.sandbox]
+            for sandbox in (*self._pool.at_work(), *alone):
+                if (
+                    sandbox.how.debug_port is None
+                    and sandbox.alive
+                    and memory.exceeds(sandbox.process.pid, sandbox.spec.memory)
+                ):
                     sandbox.out_of_memory = True
                     sandbox.process.kill()
             self._pool.expire()
@@ -237,8 +303,6 @@ def new_trace() -> str:
     return f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}"
 
 
-def _launcher(template: Template, launch: str, logs: Path, report: Callable[[str], None]) -> Launcher:
-    if launch == "spawn":
-        return SpawnLauncher()
+def _forks(template: Template, logs: Path, report: Callable[[str], None]) -> ForkLauncher:
     sources = dict.fromkeys(path for spec in template.functions.values() for path in (spec.code, *spec.layers))
     return ForkLauncher(template.requirements, list(sources), log=logs / "zygote.log", report=report)
