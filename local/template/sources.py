@@ -5,6 +5,7 @@ from typing import Any
 
 from local.template.properties import Properties
 from local.template.spec import Cors, QueueMapping, Route, RouteKind, Schedule
+from local.triggers import filters
 
 IMPLICIT_APIS = {"HttpApi": "ServerlessHttpApi", "Api": "ServerlessRestApi"}
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "ANY"})
@@ -104,6 +105,7 @@ class Sources:
             event.text("Broker"),
             batch_size=event.whole("BatchSize", 100, low=1, high=10_000),
             window_seconds=0.5 if window is None else float(window),
+            filters=_filters(event.part("FilterCriteria")),
             enabled=event.flag("Enabled", True),
         )
         self._warn(event, MAPPING_HARMLESS)
@@ -130,6 +132,19 @@ class Sources:
 
     def _warn(self, section: Properties, harmless: Iterable[str]) -> None:
         self._warnings += [f"{section.where}: {key} is not emulated" for key in section.unread(harmless)]
+
+
+def _filters(criteria: Properties) -> tuple[str, ...]:
+    patterns = []
+    for each in criteria.get("Filters", []):
+        if not isinstance(each, dict) or not isinstance(each.get("Pattern"), str):
+            raise criteria.error(f"expected a Pattern, a text, found {each!r}", "Filters")
+        try:
+            filters.parse(each["Pattern"])
+        except filters.BadPattern as exc:
+            raise criteria.error(f"{each['Pattern']!r}: {exc}", "Filters") from exc
+        patterns.append(each["Pattern"])
+    return tuple(patterns)
 
 
 def cors_of(section: Properties, key: str) -> Cors | None:
