@@ -73,6 +73,7 @@ class Invocation:
     def json(self) -> Any:
         """The result, or the error object, decoded."""
         return json.loads(self.payload)
+
     began: float = 0.0
     """When the handler got it, by its own clock; 0 when it never did. What a replay freezes the clock to."""
 
@@ -288,11 +289,9 @@ class Invoker:
             await asyncio.sleep(_WATCH_SECONDS)
             alone = [lease.sandbox for lease in self._alone if lease.sandbox]
             for sandbox in (*self._pool.at_work(), *alone):
-                if (
-                    sandbox.how.debug_port is None
-                    and sandbox.alive
-                    and memory.exceeds(sandbox.process.pid, sandbox.spec.memory)
-                ):
+                if sandbox.timeout is None or not sandbox.alive:
+                    continue
+                if memory.exceeds(sandbox.process.pid, sandbox.spec.memory):
                     sandbox.out_of_memory = True
                     sandbox.process.kill()
             self._pool.expire()

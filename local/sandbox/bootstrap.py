@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from local.sandbox.context import Context, RequestIds, set_up_logging
-from local.sandbox.frames import BEGUN, ERROR, FAILED, READY, RESULT, Wire
+from local.sandbox.frames import BEGUN, ERROR, FAILED, LISTENING, READY, RESULT, Wire
 from local.sandbox.handler import Fault, Handler, load_handler
+from local.sandbox.imports import Project
 from local.sandbox.orphan import end_with_parent
 
 _HIGH_DESCRIPTOR = 200  # out of the way of handlers that close the first few
@@ -45,20 +46,23 @@ def _serve(wire: Wire) -> int:
     if start is None:
         return 0
     init = start.header
+    project = Project(init["roots"])
     _enter(init)
     try:
-        handler = load_handler(init["handler"], init["module"], Path(init["code"]))
+        _prepare(wire, debug_port=init["debug_port"], frozen_at=init["frozen_at"])
+        with project.timed() as imports:
+            handler = load_handler(init["handler"], init["module"], Path(init["code"]))
     except Exception as exc:  # whatever a handler's import raises is the function's own error
-        wire.send(FAILED, {}, _encoded(_failure(exc, "")))
+        wire.send(FAILED, {"files": project.news()}, _encoded(_failure(exc, "")))
         return 1
-    wire.send(READY, {})
+    wire.send(READY, {"files": project.news(), "imports": imports})
     process = os.getpid()
     while (frame := wire.receive()) is not None:
-        wire.send(BEGUN, {})
+        wire.send(BEGUN, {"began": time.time()})
         kind, body = handle(handler, frame.header, frame.body, init)
         if os.getpid() != process:  # the handler forked and its child came back here
             return 0
-        wire.send(kind, {"max_memory_kb": _peak_kb()}, body)
+        wire.send(kind, {"max_memory_kb": _peak_kb(), "files": project.news()}, body)
         if not _can_print():  # the next event deserves an environment with streams
             return 0
     return 0
@@ -71,6 +75,20 @@ def _can_print() -> bool:
     except OSError:
         return False
     return not any(getattr(stream, "closed", False) for stream in (sys.stdout, sys.stderr))
+
+
+def _prepare(wire: Wire, *, debug_port: int | None, frozen_at: float | None) -> None:
+    """What has to be there before the handler is imported, and costs nothing where it is not asked for."""
+    if debug_port is not None:
+        import debugpy
+
+        debugpy.listen(("127.0.0.1", debug_port))
+        wire.send(LISTENING, {})
+        debugpy.wait_for_client()
+    if frozen_at is not None:
+        import time_machine
+
+        time_machine.travel(frozen_at, tick=False).start()
 
 
 def _enter(init: Mapping[str, Any]) -> None:
@@ -98,7 +116,8 @@ def handle(handler: Handler, header: Mapping[str, Any], event: bytes, init: Mapp
     request_id = RequestIds.current = header["request_id"]
     os.environ["_X_AMZN_TRACE_ID"] = header["trace"]
     try:
-        result = _marshalled(handler(_event(event), Context(request_id, header["deadline_ms"], init["arn"])))
+        context = Context(request_id, header["deadline_ms"], init["arn"], header.get("client_context"))
+        result = _marshalled(handler(_event(event), context))
     except Exception as exc:  # a handler may raise anything: it becomes the invocation's error
         return ERROR, _encoded(_failure(exc, request_id))
     if len(result) > init["response_limit"]:

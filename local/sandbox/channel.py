@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from local.sandbox.frames import PREFIX_SIZE, Frame, lengths, pack
 
-_HEADER_LIMIT = 64 * 1024
+_HEADER_LIMIT = 1024 * 1024
 _CHUNK = 64 * 1024
 
 

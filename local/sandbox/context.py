@@ -1,20 +1,22 @@
 """The second argument of a handler, and the logging a Lambda environment sets up before any handler runs."""
 
+import json
 import logging
 import os
 import sys
 import time
+from types import SimpleNamespace
 from typing import Any
 
 
 class Context:
     """Invocation facts, under the names of AWS's runtime."""
 
-    client_context: Any = None
-    identity: Any = None
     tenant_id: Any = None
 
-    def __init__(self, request_id: str, deadline_ms: int, arn: str) -> None:
+    def __init__(self, request_id: str, deadline_ms: int, arn: str, client_context: str | None) -> None:
+        self.client_context = _client_context(json.loads(client_context)) if client_context else None
+        self.identity = SimpleNamespace(cognito_identity_id=None, cognito_identity_pool_id=None)
         self.aws_request_id = request_id
         self.invoked_function_arn = arn
         self.function_name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
@@ -29,6 +31,14 @@ class Context:
 
     def log(self, message: object) -> None:
         sys.stdout.write(str(message))
+
+
+def _client_context(given: Any) -> Any:
+    """The caller's JSON with the attributes that a mobile SDK sends; what it left out is None."""
+    parts = ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name")
+    client = given.get("client")
+    client = client if client is None else SimpleNamespace(**{part: client.get(part) for part in parts})
+    return SimpleNamespace(custom=given.get("custom"), env=given.get("env"), client=client)
 
 
 class RequestIds(logging.Filter):

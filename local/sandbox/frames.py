@@ -9,9 +9,10 @@ from typing import Any
 
 INIT = b"I"  # to the sandbox: the function and its environment
 EVENT = b"E"  # to the sandbox: one event
-READY = b"R"  # the handler is imported
+READY = b"R"  # the handler is imported; `files` are those of the project
 FAILED = b"F"  # it could not be: the body is the error
-BEGUN = b"B"  # the event has reached the handler
+LISTENING = b"L"  # a debugger may connect; the handler is imported when one has
+BEGUN = b"B"  # the event has reached the handler, at `began`
 RESULT = b"D"  # what the handler returned
 ERROR = b"X"  # what it raised
 

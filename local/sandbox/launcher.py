@@ -51,7 +51,8 @@ class Launcher(Protocol):
 class SpawnLauncher:
     """A fresh interpreter for every sandbox: the true cold start, and the only way without a safe fork."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
+        self._options = options
         self._watching: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -60,7 +61,7 @@ class SpawnLauncher:
     async def launch(self, channel: socket.socket, output: int) -> Process:
         try:
             child = await asyncio.create_subprocess_exec(
-                *interpreter("local.sandbox.bootstrap"),
+                *interpreter("local.sandbox.bootstrap", *self._options),
                 str(channel.fileno()),
                 str(os.getpid()),
                 stdin=subprocess.DEVNULL,
@@ -88,9 +89,9 @@ class SpawnLauncher:
         process.exited.set_result(Exit(code))
 
 
-def interpreter(module: str) -> Sequence[str]:
+def interpreter(module: str, *options: str) -> Sequence[str]:
     """The command that runs one of our own modules, without the current folder on its path."""
-    return (sys.executable, "-P", "-m", module)
+    return (sys.executable, "-P", *options, "-m", module)
 
 
 def clean_environment() -> dict[str, str]:

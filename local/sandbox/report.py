@@ -5,6 +5,12 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Import:
+    module: str
+    ms: float
+
+
+@dataclass(frozen=True)
 class Report:
     request_id: str
     duration_ms: float
@@ -14,6 +20,12 @@ class Report:
     """How long the environment took to start; None when it was warm."""
     status: str = "success"
     error_type: str | None = None
+    imports: tuple[Import, ...] = ()
+    """When it was cold: what each top-level package took, slowest first."""
+
+    @property
+    def cold(self) -> bool:
+        return self.init_ms is not None
 
     @property
     def billed_ms(self) -> int:

@@ -1,23 +1,29 @@
 """One sandbox as the invoker sees it: a process that has imported one function and takes one event at a time."""
 
 import asyncio
+import math
 import os
 import socket
 import sys
 import time
 import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from local.logs import FunctionLog
 from local.sandbox import faults, memory
 from local.sandbox.channel import Channel, ChannelClosed, Output
-from local.sandbox.frames import EVENT, FAILED, INIT, RESULT
+from local.sandbox.frames import EVENT, FAILED, INIT, LISTENING, RESULT
+from local.sandbox.how import How
 from local.sandbox.launcher import Exit, Launcher, Process, kill_group
 from local.template.spec import FunctionSpec
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:{}"
 _INIT_SECONDS = 10.0
+_LONG_SECONDS = 86_400.0
 _END_SECONDS = 3.0
 _LINGER_SECONDS = 0.2
 _TAIL = 256 * 1024
@@ -37,6 +43,8 @@ class Outcome:
     duration_ms: float
     max_memory_kb: int
     log: str
+    began: float = 0.0
+    """When the handler got the event, by the sandbox's clock, in seconds since 1970."""
 
 
 class InitFailed(Exception):
@@ -48,12 +56,20 @@ class InitFailed(Exception):
 
 
 class Sandbox:
-    def __init__(self, spec: FunctionSpec, process: Process, channel: Channel, output: int, log: FunctionLog) -> None:
+    def __init__(
+        self, spec: FunctionSpec, process: Process, channel: Channel, output: int, log: FunctionLog, how: How
+    ) -> None:
         self.spec = spec
         self.process = process
+        self.how = how
         self.idle_since = 0.0
         self.out_of_memory = False
+        self.files: frozenset[Path] = frozenset()
+        """The project's files that it has imported."""
+        self.imports: Mapping[str, float] = {}
+        """Milliseconds by top-level package, of the handler's import."""
         self._channel, self._log, self._tail = channel, log, ""
+        self._started = self._began = 0.0
         self._output = Output(output, self._printed)
         self._ending: asyncio.Task[Exit] | None = None
         # Something the handler left behind may hold the channel open: the process's end is what counts.
@@ -62,7 +78,9 @@ class Sandbox:
         )
 
     @classmethod
-    async def launch(cls, spec: FunctionSpec, launcher: Launcher, *, body_limit: int, log: FunctionLog) -> "Sandbox":
+    async def launch(
+        cls, spec: FunctionSpec, launcher: Launcher, *, body_limit: int, log: FunctionLog, how: How
+    ) -> "Sandbox":
         """A process that has not imported anything of the function yet. Raises LaunchFailed."""
         ours, theirs = socket.socketpair()
         read, write = os.pipe()
@@ -82,13 +100,20 @@ class Sandbox:
             ours.close()
             os.close(read)
             raise
-        return cls(spec, process, channel, read, log)
+        return cls(spec, process, channel, read, log, how)
 
     @property
     def alive(self) -> bool:
         return self._ending is None and not self.process.exited.done() and not self._channel.closed.done()
 
-    async def initialise(self, request_id: str, *, response_limit: int) -> None:
+    @property
+    def timeout(self) -> float | None:
+        """Who debugs has time."""
+        return self.spec.timeout if self.how.debug_port is None else None
+
+    async def initialise(
+        self, request_id: str, *, project: Path, response_limit: int, report: Callable[[str], None]
+    ) -> None:
         """Import the handler. Raises InitFailed, or NotBegun when the sandbox was killed by nothing of its own."""
         init = {
             "handler": self.spec.handler,
@@ -98,47 +123,58 @@ class Sandbox:
             "environment": lambda_environment(self.spec),
             "arn": ARN.format(self.spec.name),
             "response_limit": response_limit,
+            "roots": list(map(str, (project, self.spec.code, *self.spec.layers))),
+            "debug_port": self.how.debug_port,
+            "frozen_at": self.how.frozen_at,
         }
-        limit = max(_INIT_SECONDS, self.spec.timeout)
-        started = time.perf_counter()
+        limit = max(_INIT_SECONDS, self.timeout or math.inf)
+        self._started = time.perf_counter()
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(limit if limit < math.inf else None):
                 self._channel.send(INIT, init)
-                frame = await self._channel.receive()
+                while (frame := await self._channel.receive()).kind == LISTENING:
+                    report(f"{self.spec.name} waits for a debugger at 127.0.0.1:{self.how.debug_port}")
         except TimeoutError:
-            raise InitFailed(await self._timed_out(request_id, limit, started)) from None
+            raise InitFailed(await self._timed_out(request_id, limit)) from None
         except ChannelClosed:
             ended = await self.end()
             if ended.code is None:
                 raise NotBegun from None
-            raise InitFailed(self._crashed(request_id, ended, started)) from None
+            raise InitFailed(self._crashed(request_id, ended)) from None
         self._output.drain()
+        self._learn(frame.header)
+        self.imports = frame.header.get("imports", {})
         if frame.kind == FAILED:
             ended = await self.end()
-            raise InitFailed(self._outcome(frame.body, "error", started, ended.max_memory_kb))
+            raise InitFailed(self._outcome(frame.body, "error", ended.max_memory_kb))
 
-    async def invoke(self, request_id: str, event: bytes, *, trace: str) -> Outcome:
+    async def invoke(self, request_id: str, event: bytes, *, trace: str, client_context: str | None) -> Outcome:
         """What the handler makes of the event. Raises NotBegun when it never got it."""
-        deadline_ms = int((time.time() + self.spec.timeout) * 1000)
-        header = {"request_id": request_id, "deadline_ms": deadline_ms, "trace": trace}
-        started, begun = time.perf_counter(), False
-        self._tail = ""
+        now = time.time() if self.how.frozen_at is None else self.how.frozen_at
+        deadline_ms = int((now + (self.timeout or _LONG_SECONDS)) * 1000)
+        header = {
+            "request_id": request_id,
+            "deadline_ms": deadline_ms,
+            "trace": trace,
+            "client_context": client_context,
+        }
+        self._started, self._began, self._tail = time.perf_counter(), 0.0, ""
         try:
-            async with asyncio.timeout(self.spec.timeout):
+            async with asyncio.timeout(self.timeout):
                 self._channel.send(EVENT, header, event)
-                await self._channel.receive()
-                begun = True
+                self._began = (await self._channel.receive()).header["began"]
                 frame = await self._channel.receive()
         except TimeoutError:
-            return await self._timed_out(request_id, self.spec.timeout, started)
+            return await self._timed_out(request_id, self.spec.timeout)
         except ChannelClosed:
             ended = await self.end()
-            if not begun:
+            if not self._began:
                 raise NotBegun from None
-            return self._crashed(request_id, ended, started)
+            return self._crashed(request_id, ended)
         self._output.drain()
+        self._learn(frame.header)
         status = "success" if frame.kind == RESULT else "error"
-        return self._outcome(frame.body, status, started, frame.header.get("max_memory_kb", 0))
+        return self._outcome(frame.body, status, frame.header.get("max_memory_kb", 0))
 
     async def end(self) -> Exit:
         """Kill it and wait until it is gone. Harmless when it is."""
@@ -158,21 +194,26 @@ class Sandbox:
         self._output.close()
         return ended
 
-    async def _timed_out(self, request_id: str, limit: float, started: float) -> Outcome:
+    def _learn(self, header: Mapping[str, Any]) -> None:
+        if files := header.get("files"):
+            self.files |= {Path(file) for file in files}
+
+    async def _timed_out(self, request_id: str, limit: float) -> Outcome:
         peak = memory.peak_kb(self.process.pid)
         await self.end()
         self._printed(f"{request_id} Task timed out after {limit:.2f} seconds")
-        return self._outcome(faults.timed_out(request_id, limit), "timeout", started, peak)
+        return self._outcome(faults.timed_out(request_id, limit), "timeout", peak)
 
-    def _crashed(self, request_id: str, ended: Exit, started: float) -> Outcome:
+    def _crashed(self, request_id: str, ended: Exit) -> Outcome:
         peak = ended.max_memory_kb
         if self.out_of_memory:
             peak = max(peak, self.spec.memory * 1024)
             self._printed(f"{request_id} The memory limit of {self.spec.memory} MB was exceeded")
-        return self._outcome(faults.crashed(request_id, ended), "error", started, peak)
+        return self._outcome(faults.crashed(request_id, ended), "error", peak)
 
-    def _outcome(self, payload: bytes, status: str, started: float, peak_kb: int) -> Outcome:
-        return Outcome(payload, status, (time.perf_counter() - started) * 1000, peak_kb, self._tail)
+    def _outcome(self, payload: bytes, status: str, peak_kb: int) -> Outcome:
+        duration_ms = (time.perf_counter() - self._started) * 1000
+        return Outcome(payload, status, duration_ms, peak_kb, self._tail, self._began)
 
     def _printed(self, text: str) -> None:
         self._log.write(text)

@@ -73,7 +73,7 @@ def lab(
     settings: Mapping[str, str] | None = None,
     bounds: Bounds | None = None,
     limits: Literal["local", "lambda"] = "local",
-    launch: Literal["fork", "spawn"] = "fork",
+    honest_cold: bool = False,
     edit: Callable[[str], str] = str,
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     **gateway: Any,
@@ -85,7 +85,7 @@ def lab(
     reports: list[str] = []
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         invoker = Invoker(
-            template, logs=folder / "logs", limits=limits, bounds=bounds, launch=launch, report=reports.append
+            template, logs=folder / "logs", limits=limits, bounds=bounds, honest_cold=honest_cold, report=reports.append
         )
         app = create_app(template, invoker, on_request=lines.append, **gateway)
         try:

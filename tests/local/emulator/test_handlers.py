@@ -10,9 +10,9 @@ import pytest
 from tests.local.emulator.lab import Lab, answer, error, lab
 
 
-@pytest.fixture(scope="module", params=["fork", "spawn"])
+@pytest.fixture(scope="module", params=[False, True], ids=["fork", "fresh"])
 def sample(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Lab]:
-    with lab(tmp_path_factory.mktemp("sample"), launch=request.param) as running:
+    with lab(tmp_path_factory.mktemp("sample"), honest_cold=request.param) as running:
         yield running
 
 

@@ -282,7 +282,7 @@ from local.template import load
 
 async def main():
     template = load(Path(sys.argv[1]), {"SECRET_KEY": sys.argv[3]})
-    invoker = Invoker(template, logs=Path(sys.argv[2]), launch=sys.argv[4])
+    invoker = Invoker(template, logs=Path(sys.argv[2]), honest_cold=sys.argv[4] == "fresh")
     await invoker.start()
     await invoker.invoke("tick", {})
     loops = asyncio.ensure_future(invoker.invoke("slow", {"seconds": 60}))
@@ -294,7 +294,7 @@ asyncio.run(main())
 """
 
 
-@pytest.fixture(params=["fork", "spawn"])
+@pytest.fixture(params=["fork", "fresh"])
 def parent(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator["subprocess.Popen[bytes]"]:
     project = copy_sample(tmp_path)
     arguments = [str(project / "template.yaml"), str(tmp_path / "logs"), SECRET, request.param]
