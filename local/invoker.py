@@ -7,20 +7,21 @@ import math
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
 from local.logs import FunctionLog
+from local.reload import Renewal
 from local.sandbox import faults, memory
 from local.sandbox.forks import ForkLauncher
 from local.sandbox.how import How
 from local.sandbox.launcher import Launcher, LaunchFailed, SpawnLauncher
 from local.sandbox.pool import Bounds, Busy, Lease, Pool, Refused
 from local.sandbox.report import Import, Report, end_line, start_line
-from local.sandbox.sandbox import InitFailed, NotBegun, Outcome, Sandbox
+from local.sandbox.sandbox import InitFailed, NotBegun, OnSpans, Outcome, Sandbox
 from local.template import Template
 from local.template.spec import FunctionSpec
 
@@ -31,6 +32,10 @@ _USUAL = How()
 
 class UnknownFunction(Exception):
     """The template has no such function."""
+
+
+class _LeftToOlder(Exception):
+    """The function can no longer be imported, but sandboxes that have imported it before live."""
 
 
 class EventTooLarge(Refused):
@@ -82,7 +87,7 @@ class Invoker:
     """Runs the functions of a template.
 
     `honest_cold` gives every sandbox a fresh interpreter instead of a fork. `debug` names functions that get one
-    sandbox, in which debugpy listens on the port given.
+    sandbox, in which debugpy listens on the port given. With `on_spans` sandboxes trace what they do.
     """
 
     def __init__(
@@ -96,20 +101,24 @@ class Invoker:
         debug: Mapping[str, int] = MappingProxyType({}),
         report: Callable[[str], None] = print,
         on_invocation: Callable[[Invocation], None] | None = None,
+        on_spans: OnSpans | None = None,
     ) -> None:
         self.template = template
         self.limits = LIMITS[limits]
+        self._log_folder = logs
         self._logs = {name: FunctionLog(logs / f"{name}.log") for name in template.functions}
         self._fresh = SpawnLauncher()
         self._debuggable = SpawnLauncher("-X", "frozen_modules=off")
-        honest_cold = honest_cold or sys.platform != "linux"
-        self._launcher: Launcher = self._fresh if honest_cold else _forks(template, logs, report)
+        spawns = honest_cold or sys.platform != "linux"
+        self._launcher: Launcher = self._fresh if spawns else _forks(template, logs, report, on_spans)
         self._debug = {name: (How(debug_port=port), asyncio.Lock()) for name, port in debug.items()}
         self._report = report
         self._alone: set[Lease] = set()
         self._bounds = bounds or Bounds()
         self._pool: Pool
+        self._renewal: Renewal
         self._on_invocation = on_invocation
+        self._on_spans = None if honest_cold else on_spans  # it measures the truth
         self._running: set[asyncio.Task[Invocation]] = set()
         self._watching: asyncio.Task[None] | None = None
         self._stopping = self._closed = False
@@ -117,6 +126,7 @@ class Invoker:
     async def start(self) -> None:
         """Make ready to start sandboxes. Raises LaunchFailed."""
         self._pool = Pool(self._bounds)
+        self._renewal = Renewal(self._pool, lambda: self.template, self._try, self._report, untried=self._debug)
         await self._launcher.start()
         self._watching = asyncio.create_task(self._watch())
 
@@ -129,6 +139,7 @@ class Invoker:
         if self._watching:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
+            await self._renewal.stop()
             await self._pool.close()
             await asyncio.gather(*(lease.sandbox.end() for lease in self._alone if lease.sandbox))
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -167,6 +178,28 @@ class Invoker:
         """Later invocations import the function anew; those that run now finish as they are."""
         self._pool.recycle(self._spec(name).name)
 
+    async def reload(self, changed: Collection[Path]) -> None:
+        """Have those functions import anew that imported one of these files; an old version stays if that fails.
+
+        Returns when it is settled. From the first call on, changes are taken to be reported here.
+        """
+        await self._renewal.changed(changed)
+
+    async def replace(self, template: Template) -> None:
+        """Run the functions of this template from now on; those that are as they were keep their sandboxes."""
+        old, self.template = self.template.functions, template
+        for name in old.keys() - template.functions.keys():
+            self._pool.recycle(name)
+        for name in template.functions.keys() - self._logs.keys():
+            self._logs[name] = FunctionLog(self._log_folder / f"{name}.log")
+        both = old.keys() & template.functions.keys()
+        await self._renewal.renew([name for name in both if old[name].program != template.functions[name].program])
+
+    @property
+    def broken(self) -> Mapping[str, str]:
+        """The functions that answer with an old version, and the error that keeps it."""
+        return self._renewal.broken
+
     def sandboxes(self) -> dict[str, dict[str, int]]:
         """How many sandboxes each function has, and how many of them are idle."""
         return self._pool.counts()
@@ -187,8 +220,11 @@ class Invoker:
         self, spec: FunctionSpec, event: bytes, request_id: str, trace: str, source: str, how: How
     ) -> Invocation:
         started = time.time()
-        async with self._lease(spec, how) as lease:
-            done = await self._run(lease, event, request_id, trace, how)
+        while True:
+            with contextlib.suppress(_LeftToOlder):
+                async with self._lease(spec, how) as lease:
+                    done = await self._run(lease, event, request_id, trace, how)
+                break
         done = replace(done, event=event, source=source, trace=trace, started=started)
         if self._on_invocation:
             self._on_invocation(done)
@@ -232,21 +268,27 @@ class Invoker:
                 lease.sandbox = None
                 continue
             except InitFailed as exc:
+                if not how.alone and self._renewal.holds(lease, exc):
+                    raise _LeftToOlder from exc
                 if not announced:
                     log.write(start_line(request_id))
                 outcome = exc.outcome
             imports = lease.sandbox.imports if lease.sandbox and init_ms is not None else {}
-            return self._ended(spec, request_id, outcome, init_ms, imports)
+            calls = lease.sandbox.calls if lease.sandbox else {}
+            return self._ended(spec, request_id, outcome, init_ms, imports, calls)
         raise LaunchFailed(f"{_ATTEMPTS} sandboxes of {spec.name} died before they got the event")
 
     async def _start(self, lease: Lease, request_id: str, how: How) -> float:
         """A new sandbox for the lease; how long it took, in milliseconds."""
         started = time.perf_counter()
+        lease.spec = self.template.functions.get(lease.spec.name, lease.spec)  # it may have changed while this waited
         if not how.alone:
             how = self._debug.get(lease.spec.name, (_USUAL, None))[0]
         launcher = self._debuggable if how.debug_port is not None else self._fresh if how.alone else self._launcher
         log = self._logs[lease.spec.name]
-        lease.sandbox = await Sandbox.launch(lease.spec, launcher, body_limit=self.limits.response, log=log, how=how)
+        lease.sandbox = await Sandbox.launch(
+            lease.spec, launcher, body_limit=self.limits.response, log=log, how=how, on_spans=self._on_spans
+        )
         if self._closed:
             await lease.sandbox.end()
             raise Busy("the invoker is stopping")
@@ -258,6 +300,9 @@ class Invoker:
         )
         return (time.perf_counter() - started) * 1000
 
+    async def _try(self, lease: Lease) -> None:
+        await self._start(lease, f"reload-{uuid.uuid4()}", _USUAL)
+
     def _ended(
         self,
         spec: FunctionSpec,
@@ -265,6 +310,7 @@ class Invoker:
         outcome: Outcome,
         init_ms: float | None,
         imports: Mapping[str, float],
+        calls: Mapping[str, tuple[int, float]],
     ) -> Invocation:
         failed = outcome.status != "success"
         report = Report(
@@ -276,6 +322,7 @@ class Invoker:
             outcome.status,
             faults.error_type(outcome.payload) if failed else None,
             tuple(Import(*pair) for pair in sorted(imports.items(), key=lambda pair: -pair[1])),
+            calls,
         )
         ending = f"{end_line(request_id)}\n{report}"
         self._logs[spec.name].write(ending)
@@ -302,6 +349,7 @@ def new_trace() -> str:
     return f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}"
 
 
-def _forks(template: Template, logs: Path, report: Callable[[str], None]) -> ForkLauncher:
+def _forks(template: Template, logs: Path, report: Callable[[str], None], on_spans: OnSpans | None) -> ForkLauncher:
     sources = dict.fromkeys(path for spec in template.functions.values() for path in (spec.code, *spec.layers))
-    return ForkLauncher(template.requirements, list(sources), log=logs / "zygote.log", report=report)
+    log, tracing = logs / "zygote.log", on_spans is not None
+    return ForkLauncher(template.requirements, list(sources), log=log, report=report, tracing=tracing)

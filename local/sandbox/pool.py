@@ -3,7 +3,9 @@
 import asyncio
 import time
 from collections import Counter, defaultdict, deque
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from local.sandbox.sandbox import Sandbox
 from local.template.spec import FunctionSpec
@@ -46,6 +48,7 @@ class Lease:
     spec: FunctionSpec
     sandbox: Sandbox | None = None
     generation: int = 0
+    since: float = field(default_factory=time.monotonic)
 
 
 @dataclass(eq=False)
@@ -64,6 +67,10 @@ class Pool:
         self._waiters: deque[_Waiter] = deque()
         self._ending: set[asyncio.Task[None]] = set()
         self._leases: set[Lease] = set()
+        self._changes: dict[Path, float] = {}
+        self._last_change = 0.0
+        self.held: dict[str, str] = {}
+        """Functions whose new code cannot be imported, and why: while one of their sandboxes lives, none starts."""
 
     async def acquire(self, spec: FunctionSpec) -> Lease:
         """Wait in line for a lease. Raises Throttled and Busy."""
@@ -92,13 +99,11 @@ class Pool:
         name, sandbox = lease.spec.name, lease.sandbox
         self._leases.discard(lease)
         self._active[name] -= 1
-        if sandbox is None:
-            self._places[name] -= 1
-        elif sandbox.alive and lease.generation == self._generations[name]:
+        if sandbox and sandbox.alive and self._is_current(lease, sandbox):
             sandbox.idle_since = time.monotonic()
             self._idle[name].append(sandbox)
         else:
-            self._retire(sandbox)
+            self._dismiss(name, sandbox)
         self._grant()
 
     def at_work(self) -> list[Sandbox]:
@@ -114,10 +119,47 @@ class Pool:
     def expire(self) -> None:
         """End what has been idle for too long, or has died."""
         oldest = time.monotonic() - self._bounds.idle_seconds
-        for idle in self._idle.values():
-            for sandbox in [one for one in idle if one.idle_since < oldest or not one.alive]:
+        for name, idle in self._idle.items():
+            ended = [one for one in idle if not one.alive or (one.idle_since < oldest and name not in self.held)]
+            for sandbox in ended:
                 idle.remove(sandbox)
                 self._retire(sandbox)
+
+    def living(self, name: str) -> list[Sandbox]:
+        """Its sandboxes that have imported it, idle or at work."""
+        at_work = [lease.sandbox for lease in self._leases if lease.spec.name == name and lease.sandbox]
+        return [sandbox for sandbox in (*self._idle[name], *at_work) if sandbox.alive and sandbox.files]
+
+    def users(self, changed: Collection[Path]) -> list[str]:
+        """The functions that living sandboxes have imported one of these files for, those used last first."""
+        self._last_change = time.monotonic()
+        self._changes |= dict.fromkeys(changed, self._last_change)
+        used: dict[str, float] = {}
+        for name in [name for name, count in self._places.items() if count]:
+            if any(_reads(sandbox, changed) for sandbox in self.living(name)):
+                used[name] = max((one.idle_since for one in self._idle[name]), default=self._last_change)
+        return sorted(used, key=lambda name: -used[name])
+
+    def trial(self, spec: FunctionSpec) -> Lease:
+        """A place, beyond the function's limit, in which to see whether its new code can be imported."""
+        lease = Lease(spec)
+        self._places[spec.name] += 1
+        self._leases.add(lease)
+        return lease
+
+    def end_trial(self, lease: Lease, failure: str) -> None:
+        """Its sandbox takes over from the older ones, which go on if there was a failure."""
+        name, sandbox = lease.spec.name, lease.sandbox
+        self._leases.discard(lease)
+        if sandbox and not failure:
+            self.held.pop(name, None)
+            self.recycle(name)
+            sandbox.idle_since = time.monotonic()
+            self._idle[name].append(sandbox)
+        else:
+            self.held[name] = failure
+            self._dismiss(name, sandbox)
+        self._grant()
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Idle and taken sandboxes by function."""
@@ -161,12 +203,27 @@ class Pool:
 
     def _full(self, spec: FunctionSpec) -> bool:
         limit = self._bounds.per_function if spec.reserved_concurrency is None else spec.reserved_concurrency
-        return self._places[spec.name] >= limit
+        return self._places[spec.name] >= limit or (spec.name in self.held and bool(self.living(spec.name)))
+
+    def _is_current(self, lease: Lease, sandbox: Sandbox) -> bool:
+        """Whether nothing it has imported changed since the lease began: it may have read that before the change."""
+        name = lease.spec.name
+        if lease.generation != self._generations[name]:
+            return False
+        if name in self.held or self._last_change < lease.since:
+            return True
+        return not any(self._changes.get(file, 0.0) >= lease.since for file in sandbox.files)
 
     def _longest_idle(self) -> Sandbox | None:
-        """Taken out of its pool, to make room for another function."""
-        idle = min((pool for pool in self._idle.values() if pool), key=lambda pool: pool[0].idle_since, default=None)
-        return idle.pop(0) if idle else None
+        """Taken out of its pool, to make room for another function; the last of their kind are taken last."""
+        pools = [(name in self.held, idle[0].idle_since, name) for name, idle in self._idle.items() if idle]
+        return self._idle[min(pools)[2]].pop(0) if pools else None
+
+    def _dismiss(self, name: str, sandbox: Sandbox | None) -> None:
+        if sandbox is None:
+            self._places[name] -= 1
+        else:
+            self._retire(sandbox)
 
     def _retire(self, sandbox: Sandbox) -> None:
         task = asyncio.get_running_loop().create_task(self._end(sandbox))
@@ -188,3 +245,10 @@ class Pool:
         self._active[waiter.spec.name] -= 1
         waiter.granted.cancel()
         self._grant()
+
+
+def _reads(sandbox: Sandbox, changed: Collection[Path]) -> bool:
+    """Whether it has imported one of these, or may have read one that is no Python."""
+    folders = (sandbox.spec.code, *sandbox.spec.layers)
+    data = [path for path in changed if path.suffix != ".py"]
+    return not sandbox.files.isdisjoint(changed) or any(path.is_relative_to(each) for path in data for each in folders)

@@ -101,3 +101,8 @@ class FunctionSpec:
     def host(self) -> str:
         """The label of its own address: an underscore is no host name."""
         return self.name.replace("_", "-")
+
+    @property
+    def program(self) -> tuple[object, ...]:
+        """What a sandbox starts with: when it differs, those that run are out of date."""
+        return self.handler, self.module, self.code, self.layers, self.timeout, self.memory, self.environment
