@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,10 @@ from local.events import RmqMessage
 _OPEN_SECONDS = 20.0
 _CLOSE_SECONDS = 2.0
 _UNREADABLE = (InvalidFieldTypeException, struct.error, ArithmeticError, ValueError, OSError, RecursionError)
+
+
+Pause = Callable[..., Awaitable[None]]
+"""Waits for some seconds, or until one of the futures is done or the trigger is stopped."""
 
 
 class ConsumerLost(Exception):
@@ -56,15 +60,15 @@ class Consumer:
             raise
         return consumer
 
-    async def next(self, seconds: float | None = None) -> Delivery | None:
-        """The next delivery; None when none came in time. Raises ConsumerLost."""
+    async def next(self, seconds: float | None = None, *until: "asyncio.Future[Any]") -> Delivery | None:
+        """The next delivery; None when none came in time, or before one of the futures. Raises ConsumerLost."""
         if not self._deliveries.empty():
             return self._deliveries.get_nowait()
         if seconds == 0:
             return None
         getting = asyncio.ensure_future(self._deliveries.get())
         try:
-            either: set[asyncio.Future[Any]] = {getting, self.lost}
+            either: set[asyncio.Future[Any]] = {getting, self.lost, *until}
             await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if self.lost.done():
                 raise ConsumerLost(self.lost.result())
@@ -72,9 +76,9 @@ class Consumer:
         finally:
             getting.cancel()
 
-    def ack(self, tag: int) -> None:
-        """Acknowledge everything up to this delivery. Raises ConsumerLost."""
-        self._settle(self._channel.basic_ack, tag, multiple=True)
+    def ack(self, tag: int, *, multiple: bool = False) -> None:
+        """Acknowledge one delivery, or everything up to it. Raises ConsumerLost."""
+        self._settle(self._channel.basic_ack, tag, multiple=multiple)
 
     def reject(self, tag: int) -> None:
         """Give one delivery to the queue's dead-letter exchange. Raises ConsumerLost."""

@@ -1,30 +1,23 @@
-"""The event source mapping of a RabbitMQ queue: batches as `aws:rmq` events, one at a time, until one succeeds.
+"""The event source mapping of a RabbitMQ queue, as a cloud's trigger delivers it (its profile).
 
-Nothing is rejected for a function's error: the batch stays unacknowledged and the function gets it again. Only a
-message that no event can hold is rejected (Lambda drops it; here the queue's dead-letter exchange may keep it).
 Nothing ends a trigger but `stop`: what nobody expected is reported, and consuming begins anew.
 """
 
 import asyncio
 import contextlib
-import json
 import logging
-import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 from pika import ConnectionParameters  # type: ignore[import-untyped] # pika ships no py.typed
 
-from local.events import MalformedMessage, rmq_event
-from local.events.rmq import rmq_record
-from local.invoker import Invocation
-from local.sandbox.launcher import LaunchFailed
-from local.sandbox.pool import Refused
 from local.template.spec import QueueMapping
-from local.triggers.amqp import Consumer, ConsumerLost, Delivery
+from local.triggers.amqp import Consumer, ConsumerLost
+from local.triggers.batches import Batches
+from local.triggers.invocations import Invoke
+from local.triggers.singles import Singles
 
-PAYLOAD_LIMIT = 6_000_000  # Lambda's 6 MB, with room for what surrounds the messages
-Invoke = Callable[[str, Mapping[str, Any]], Awaitable[Invocation]]
+Profile = Literal["lambda", "knative"]
 
 
 class QueueTrigger:
@@ -36,17 +29,22 @@ class QueueTrigger:
         parameters: ConnectionParameters,
         invoke: Invoke,
         *,
+        profile: Profile = "lambda",
         report: Callable[[str], None] = print,
         backoff: tuple[float, float] = (1.0, 30.0),
     ) -> None:
-        self._mapping, self._parameters, self._invoke = mapping, parameters, invoke
+        self._mapping, self._parameters = mapping, parameters
         self._report, self._backoff = report, backoff
+        vhost = parameters.virtual_host
+        self._delivering: Batches | Singles = (
+            Singles(mapping, invoke, self._pause, report=report, backoff=backoff)
+            if profile == "knative"
+            else Batches(mapping, vhost, invoke, self._pause, report=report, backoff=backoff)
+        )
         self._delay = backoff[0]
         self._stopping = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
-        self._carried: Delivery | None = None
         self._complaint = ""
-        self._at_work = False
 
     @property
     def alive(self) -> bool:
@@ -55,13 +53,15 @@ class QueueTrigger:
 
     def start(self) -> None:
         logging.getLogger("pika").setLevel(logging.CRITICAL)  # what it would log is reported here
+        if self._mapping.filters and isinstance(self._delivering, Singles):
+            self._report(f"{self._mapping.name}: a RabbitmqSource has no FilterCriteria, so every message is delivered")
         self._running = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self, *, grace: float = 5.0) -> None:
-        """Take no further batch; let the one at work finish and be acked for `grace` seconds."""
+        """Take nothing further; let what is at work finish and be acked for `grace` seconds."""
         self._stopping.set()
         if self._running:
-            if self._at_work:
+            if self._delivering.at_work:
                 await asyncio.wait({self._running}, timeout=grace)
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
@@ -78,71 +78,15 @@ class QueueTrigger:
             self._delay = min(self._delay * 2, self._backoff[1])
 
     async def _consume(self) -> None:
-        mapping = self._mapping
-        consumer = await Consumer.open(self._parameters, mapping.queue, prefetch=mapping.batch_size)
+        consumer = await Consumer.open(self._parameters, self._mapping.queue, prefetch=self._delivering.prefetch)
         self._complain("")
-        self._carried = None
         try:
-            while not self._stopping.is_set():
-                if batch := await self._batch(consumer):
-                    await self._deliver(consumer, batch)
+            await self._delivering.serve(consumer, self._stopping)
         except ConsumerLost:
             self._delay = self._backoff[0]
             raise
         finally:
             await consumer.close()
-
-    async def _batch(self, consumer: Consumer) -> list[Delivery]:
-        """Wait for one message, then for as many as come within the window and fit in one event."""
-        batch: list[Delivery] = []
-        size, end = 0, None
-        while len(batch) < self._mapping.batch_size:
-            delivery = self._carried or await consumer.next(end and max(0.0, end - time.monotonic()))
-            self._carried = None
-            if delivery is None:
-                break
-            end = end or time.monotonic() + self._mapping.window_seconds
-            try:
-                length = _length(delivery)
-            except MalformedMessage as exc:
-                consumer.reject(delivery.tag)
-                self._report(f"{self._mapping.queue}: a message fits in no event and is rejected: {exc}")
-                continue
-            if size + length > PAYLOAD_LIMIT:
-                self._carried = delivery
-                break
-            else:
-                batch.append(delivery)
-                size += length
-        return batch
-
-    async def _deliver(self, consumer: Consumer, batch: list[Delivery]) -> None:
-        delay, longest = self._backoff
-        while (failure := await self._attempt(batch)) is not None:
-            self._report(f"{self._mapping.name}: {failure}; the batch of {len(batch)} is kept and tried again")
-            await self._pause(delay, consumer.lost)
-            delay = min(delay * 2, longest)
-            if consumer.lost.done():  # the broker has given the batch back to the queue
-                raise ConsumerLost(consumer.lost.result())
-            if self._stopping.is_set():
-                return
-        consumer.ack(batch[-1].tag)
-
-    async def _attempt(self, batch: list[Delivery]) -> str | None:
-        """Invoke the function; what went wrong, if anything did."""
-        messages = [delivery.message for delivery in batch]
-        mapping, vhost = self._mapping, self._parameters.virtual_host
-        event = rmq_event(mapping.queue, vhost, messages, broker_arn=mapping.broker_arn)
-        self._at_work = True
-        try:
-            invocation = await self._invoke(mapping.function, event)
-        except (Refused, LaunchFailed) as exc:
-            return str(exc)
-        finally:
-            self._at_work = False
-        if invocation.function_error:
-            return f"{mapping.function} failed ({invocation.report.error_type})"
-        return None
 
     async def _pause(self, seconds: float, *until: "asyncio.Future[Any]") -> None:
         stopping = asyncio.ensure_future(self._stopping.wait())
@@ -155,11 +99,3 @@ class QueueTrigger:
             with contextlib.suppress(OSError):  # nobody reads it
                 self._report(f"queue {self._mapping.queue}: {reason}; trying again")
         self._complaint = reason
-
-
-def _length(delivery: Delivery) -> int:
-    """Bytes of the message in an event. Raises MalformedMessage."""
-    length = len(json.dumps(rmq_record(delivery.message)))
-    if length > PAYLOAD_LIMIT:
-        raise MalformedMessage(f"it has {len(delivery.message.body)} bytes")
-    return length

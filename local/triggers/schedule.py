@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -12,10 +12,10 @@ from local.sandbox.launcher import LaunchFailed
 from local.sandbox.pool import Refused
 from local.template.spec import Schedule
 from local.triggers.cron import Rate, parse
+from local.triggers.invocations import Invoke
 
 FLOOR_SECONDS = 60.0  # the cloud runs nothing more often
 _LONGEST_SLEEP = 30.0  # a machine that was suspended has slept without its clock
-Invoke = Callable[[str, Mapping[str, Any] | bytes], Awaitable[Invocation]]
 
 
 class Clock(Protocol):
@@ -83,7 +83,8 @@ class ScheduleTrigger:
         Raises what the invoker raises.
         """
         async with self._one_run:
-            return await self._invoke(self.schedule.function, self._event(moment or self._clock.now()))
+            event = self._event(moment or self._clock.now())
+            return await self._invoke(self.schedule.function, event, source="schedule")
 
     async def _run(self) -> None:
         due = self._due.after(self._clock.now())

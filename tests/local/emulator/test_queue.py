@@ -3,7 +3,10 @@
 import asyncio
 import base64
 import json
+import os
+import signal
 import socket
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -70,6 +73,15 @@ class Queue:
             for name in names:
                 http.delete(f"/connections/{quote(name, safe='')}", headers={"X-Reason": "bounce"}).raise_for_status()
             return len(names)
+
+    def take_when_there(self, name: str) -> bytes:
+        deadline = time.monotonic() + PATIENCE
+        while (found := self.take(name)) is None:
+            assert time.monotonic() < deadline, f"nothing came into {name}"
+        return found
+
+    def delete(self) -> None:
+        self._channel.queue_delete(self.name)
 
     def close(self) -> None:
         self._channel.queue_delete(self.name)
@@ -199,7 +211,7 @@ def test_a_failing_function_gets_the_batch_again_and_nothing_is_rejected(sample:
     )
     assert {tuple(bodies(event)) for event in batches(sample)} == {(b"1", b"2")}
     (records,) = batches(sample)[-1]["rmqMessagesByQueue"].values()
-    assert [record["redelivered"] for record in records] == [False, False]
+    assert [record["redelivered"] for record in records] == [True, True]  # the function has seen them
     assert queue.depth() == 0
     assert reports[0] == ("consume.Results: consume failed (RuntimeError); the batch of 2 is kept and tried again")
 
@@ -216,6 +228,92 @@ def test_a_batch_that_never_succeeded_goes_back_redelivered(sample: Lab, queue: 
     triggered(sample, queue, lambda: len(batches(sample)) > seen)
     ((record,),) = batches(sample)[-1]["rmqMessagesByQueue"].values()
     assert record["redelivered"] is True
+    assert queue.depth() == 0
+
+
+def test_a_killed_sandbox_gives_the_same_messages_again(sample: Lab, queue: Queue) -> None:
+    queue.declare()
+    queue.publish(b"1", b"2")
+    wait = sample.folder / "wait"
+    wait.touch()
+    reports = triggered(
+        sample,
+        queue,
+        lambda: len(batches(sample)) == 1,
+        lambda: os.kill(int((sample.folder / "pid").read_text()), signal.SIGKILL),
+        wait.unlink,
+        lambda: len(batches(sample)) == 2,
+    )
+    assert [bodies(event) for event in batches(sample)] == [[b"1", b"2"]] * 2
+    assert reports == ["consume.Results: consume failed (Runtime.ExitError); the batch of 2 is kept and tried again"]
+    assert queue.depth() == 0
+
+
+def test_one_batch_runs_at_a_time(sample: Lab, queue: Queue) -> None:
+    queue.declare()
+    queue.publish(*[b"x"] * 20)
+    running = 0
+    most = 0
+
+    async def invoke(name: str, event: Mapping[str, Any] | bytes, *, source: str) -> Invocation:
+        nonlocal running, most
+        assert source == "queue"
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.005)
+        running -= 1
+        return await sample.invoker.invoke(name, event, source=source)
+
+    async def run() -> None:
+        mapping = replace(sample.template.queues[0], queue=queue.name, batch_size=1)
+        trigger = QueueTrigger(mapping, queue.parameters, invoke)
+        trigger.start()
+        await until(lambda: len(batches(sample)) == 20)
+        await trigger.stop()
+
+    sample.run(run())
+    assert most == 1
+    assert queue.depth() == 0
+
+
+def test_a_queue_that_is_deleted_and_made_again_is_consumed_again(sample: Lab, queue: Queue) -> None:
+    queue.declare()
+    reports = triggered(
+        sample,
+        queue,
+        lambda: queue.publish(b"1"),
+        lambda: len(batches(sample)) == 1,
+        queue.delete,
+        lambda: queue.declare(**{"x-queue-type": "quorum"}),
+        lambda: queue.publish(b"2"),
+        lambda: len(batches(sample)) == 2,
+    )
+    assert reports[0] == f"queue {queue.name}: queue {queue.name} was deleted; trying again"
+    assert queue.depth() == 0
+
+
+def test_what_keeps_coming_back_ends_in_the_dead_letters_by_the_queues_own_limit(sample: Lab, queue: Queue) -> None:
+    """The trigger itself gives up nothing; a quorum queue counts how often it had to take a message back."""
+    dead = f"{queue.name}.dead"
+    queue.declare_other(dead)
+    limited = {"x-queue-type": "quorum", "x-delivery-limit": 2}
+    queue.declare(**limited, **{"x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead})
+    queue.publish(b"poison")
+    (sample.folder / "fail").touch()
+    for seen in (1, 2, 3):  # a stop gives the message back
+        triggered(sample, queue, lambda seen=seen: len(batches(sample)) >= seen)  # type: ignore[misc] # as in `triggered`
+    assert queue.take_when_there(dead) == b"poison"
+    assert queue.depth() == 0
+
+
+def test_what_matches_no_filter_is_acked_and_never_reaches_the_function(sample: Lab, queue: Queue) -> None:
+    queue.declare()
+    queue.publish(*[b'{"kind": "noise"}'] * 5, b"no json", b'{"kind": "report"}')
+    wanted = ('{"data": {"kind": ["report"]}}', '{"data": {"kind": ["result"]}}')
+    reports = triggered(sample, queue, lambda: len(batches(sample)) == 1, filters=wanted)
+    assert [bodies(event) for event in batches(sample)] == [[b'{"kind": "report"}']]
+    told = "consume.Results: {} messages so far matched no filter and are gone"
+    assert reports == [told.format(number) for number in (1, 2, 4)]
     assert queue.depth() == 0
 
 
@@ -382,7 +480,7 @@ def test_no_error_ends_the_trigger(sample: Lab, queue: Queue) -> None:
     calls: list[str] = []
     reports: list[str] = []
 
-    async def invoke(name: str, event: Mapping[str, Any]) -> Invocation:
+    async def invoke(name: str, event: Mapping[str, Any] | bytes, *, source: str) -> Invocation:
         calls.append(name)
         if len(calls) < 3:
             raise OSError("No space left on device")

@@ -100,7 +100,7 @@ class Calls:
         self.most_at_once = 0
         self._clock, self._takes, self._failures, self._refusals = clock, takes, failures, refusals
 
-    async def invoke(self, name: str, event: Mapping[str, Any] | bytes) -> Invocation:
+    async def invoke(self, name: str, event: Mapping[str, Any] | bytes, *, source: str) -> Invocation:
         self.events.append(json.loads(event) if isinstance(event, bytes) else event)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -187,7 +187,7 @@ def test_no_error_ends_the_schedule() -> None:
     attempts: list[str] = []
     reports: list[str] = []
 
-    async def invoke(name: str, event: Mapping[str, Any] | bytes) -> Invocation:
+    async def invoke(name: str, event: Mapping[str, Any] | bytes, *, source: str) -> Invocation:
         attempts.append(name)
         raise OSError("No space left on device")
 

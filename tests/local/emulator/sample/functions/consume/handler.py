@@ -1,4 +1,4 @@
-"""Appends every batch to the file `batches`; waits while there is a file `wait`, fails while there is one `fail`."""
+"""Appends every event to the file `batches`; waits while there is a file `wait`, fails while there is one `fail`."""
 
 import json
 import os
@@ -9,6 +9,7 @@ from typing import Any
 
 def app(event: dict[str, Any], context: Any) -> None:
     folder = Path(os.environ["GREETING"])
+    (folder / "pid").write_text(str(os.getpid()))
     with (folder / "batches").open("a") as file:
         file.write(json.dumps(event) + "\n")
     while (folder / "wait").exists():
