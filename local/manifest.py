@@ -1,5 +1,6 @@
 """What a frontend or a script needs to know of each function: its URLs, routes, triggers and limits."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from local import template
@@ -7,28 +8,38 @@ from local.cloud import environment
 from local.cloud.project import Project
 from local.template.spec import FunctionSpec
 
+NO_SANDBOXES = {"idle": 0, "sandboxes": 0}
 
-def rows(project: Project, gateway: str | None) -> list[dict[str, Any]]:
-    """One row per function of the project's template; `gateway` is the running gateway's address, if any.
+
+def rows(project: Project) -> list[dict[str, Any]]:
+    """One row per function of the project's template, as long as nothing runs.
 
     Raises TemplateError and EnvironmentUnreadable.
     """
     found = template.load(project.template, environment.effective(project.root))
-    return [row(spec, gateway) for spec in found.functions.values()]
+    return [row(spec) for spec in found.functions.values()]
 
 
-def row(spec: FunctionSpec, gateway: str | None) -> dict[str, Any]:
-    """One function as plain data."""
+def row(spec: FunctionSpec, gateway: str | None = None, sandboxes: Mapping[str, int] | None = None) -> dict[str, Any]:
+    """One function as plain data. `gateway` is the running gateway's address; without it there are no URLs."""
+    port = (gateway or "").rpartition(":")[2]
     return {
         "name": spec.name,
         "url": f"{gateway}/fn/{spec.name}/" if gateway and spec.url else None,
+        "host_url": f"http://{spec.host}.localhost{':' + port if port.isdigit() else ''}/"
+        if gateway and spec.url
+        else None,
         "routes": [
             {"method": route.method, "path": route.path, "url": f"{gateway}{route.path}" if gateway else None}
             for route in spec.routes
         ],
+        "queues": [mapping.queue for mapping in spec.queues],
+        "schedules": [schedule.expression for schedule in spec.schedules],
         "trigger": _trigger(spec),
         "timeout": spec.timeout,
         "memory": spec.memory,
+        "reserved_concurrency": spec.reserved_concurrency,
+        "sandboxes": None if sandboxes is None else dict(sandboxes),
     }
 
 

@@ -33,12 +33,13 @@ class HttpRequest:
 
 
 def http_event(
-    request: HttpRequest, *, route_key: str = "$default", path_parameters: Mapping[str, str] | None = None
+    request: HttpRequest, *, route_key: str | None = None, path_parameters: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Payload 2.0. A function URL has the route key `$default`, an HTTP API's route `GET /path/{name}`.
+    """Payload 2.0: of a function URL, or of an HTTP API's route with a key like `GET /path/{name}` or `$default`.
 
     The path stays percent-encoded for both. (An HTTP API of AWS decodes it, which loses `%2F`.)
     """
+    account, route_key = ("anonymous", "$default") if route_key is None else (ACCOUNT, route_key)
     headers = _joined((name, value) for name, value in request.headers if name != "cookie")
     cookies = [
         part.strip() for name, value in request.headers if name == "cookie" for part in value.split(";") if part.strip()
@@ -52,7 +53,7 @@ def http_event(
         "rawQueryString": request.query,
         "headers": headers,
         "requestContext": {
-            "accountId": "anonymous" if route_key == "$default" else ACCOUNT,
+            "accountId": account,
             "apiId": API_ID,
             "domainName": domain,
             "domainPrefix": domain.split(".")[0],
@@ -83,9 +84,20 @@ def http_event(
 
 
 def rest_event(
-    request: HttpRequest, *, resource: str = "/{proxy+}", path_parameters: Mapping[str, str] | None = None
+    request: HttpRequest,
+    *,
+    resource: str | None = None,
+    path_parameters: Mapping[str, str] | None = None,
+    stage: str | None = None,
 ) -> dict[str, Any]:
-    """Payload 1.0 of a REST API: every value of a name, and null for what is absent."""
+    """Payload 1.0 of a REST API: every value of a name, and null for what is absent.
+
+    Without a resource it is that of an API which takes every path. A stage stands in the path that the context has;
+    an API with a domain name of its own shows none.
+    """
+    if resource is None:
+        proxy = request.path.lstrip("/")
+        resource, path_parameters = ("/{proxy+}", {"proxy": proxy}) if proxy else ("/", None)
     headers, query = _multi(request.headers), _multi(_query(request))
     body, is_base64 = _body(request, textual_forms=True)
     domain = _domain(request)
@@ -107,14 +119,14 @@ def rest_event(
             "extendedRequestId": request.request_id,
             "httpMethod": request.method,
             "identity": _identity(request),
-            "path": request.path,
+            "path": f"/{stage}{request.path}" if stage else request.path,
             "protocol": request.protocol,
             "requestId": request.request_id,
             "requestTime": _clf_time(request.time),
             "requestTimeEpoch": _milliseconds(request.time),
             "resourceId": "local",
             "resourcePath": resource,
-            "stage": "local",
+            "stage": stage or "local",
         },
         "body": body or None,
         "isBase64Encoded": is_base64,

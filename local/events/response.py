@@ -5,14 +5,20 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
-# Of one connection only, or computed anew from the body.
-_HOP_BY_HOP = frozenset(
-    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+# Of one connection only: they reach neither the function nor its client.
+HOP_BY_HOP = frozenset(
+    {"connection", "expect", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
+_DEFAULT_TYPES = {"http": "text/plain; charset=utf-8", "alb": "application/octet-stream"}
+_REST_KEYS = frozenset({"statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"})
+
+
+Shape = Literal["furl", "http", "rest", "alb", "alb-multi"]
+"""What calls a function: its URL, an HTTP API, a REST API, a load balancer (with single or multiple header values)."""
 
 
 class MalformedResponse(Exception):
@@ -29,8 +35,12 @@ class HttpResponse:
     body: bytes = b""
 
 
-def decode_response(payload: bytes, *, default_type: str = "application/json") -> HttpResponse:
-    """The response in a function's result, by Lambda's rules: no `statusCode` makes it a JSON body with status 200.
+def decode_response(payload: bytes, shape: Shape = "furl") -> HttpResponse:
+    """The response in a function's result, by the rules of what called it.
+
+    Payload 2.0 takes any JSON (without `statusCode` it is the body of a 200) and lists `cookies`. A REST API refuses
+    keys it does not know, and merges `multiValueHeaders` with `headers`. A load balancer reads the one or the other.
+    Bodies in base64 are decoded for all of them, as if a REST API had the binary media type `*/*`.
 
     Raises MalformedResponse.
     """
@@ -39,13 +49,19 @@ def decode_response(payload: bytes, *, default_type: str = "application/json") -
     except (ValueError, RecursionError) as exc:
         raise MalformedResponse("the result is no JSON") from exc
     if not isinstance(result, dict) or "statusCode" not in result:
+        if shape not in ("furl", "http"):
+            raise MalformedResponse("the result has no statusCode")
         body = _encoded(result) if isinstance(result, str) else payload
         return HttpResponse(200, (("content-type", "application/json"),), (), body)
-    headers = _headers(result)
-    body = _body(result)
-    if body and not any(name == "content-type" for name, _ in headers):
-        headers.append(("content-type", default_type))
-    return HttpResponse(_status(result["statusCode"]), tuple(headers), tuple(_cookies(result)), body)
+    if shape == "rest" and (unknown := ", ".join(sorted(result.keys() - _REST_KEYS))):
+        raise MalformedResponse(f"a REST API takes no {unknown}")
+    headers, body = _headers(result, shape), _body(result)
+    cookies = [value for name, value in headers if name == "set-cookie"]
+    cookies += _cookies(result) if shape in ("furl", "http") else []
+    kept = [item for item in headers if item[0] != "set-cookie"]
+    if body and not any(name == "content-type" for name, _ in kept):
+        kept.append(("content-type", _DEFAULT_TYPES.get(shape.partition("-")[0], "application/json")))
+    return HttpResponse(_status(result["statusCode"]), tuple(kept), tuple(cookies), body)
 
 
 def _status(value: Any) -> int:
@@ -56,16 +72,16 @@ def _status(value: Any) -> int:
     return value
 
 
-def _headers(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Single values, replaced by REST's `multiValueHeaders` of the same name."""
-    single, multi = _mapping(result, "headers"), _mapping(result, "multiValueHeaders")
-    replaced = {name.lower() for name in multi}
-    pairs = [(name.lower(), value) for name, value in single.items() if name.lower() not in replaced]
+def _headers(result: Mapping[str, Any], shape: Shape) -> list[tuple[str, str]]:
+    single = _mapping(result, "headers") if shape != "alb-multi" else {}
+    multi = _mapping(result, "multiValueHeaders") if shape in ("rest", "alb-multi") else {}
+    pairs = []
     for name, values in multi.items():
         if not isinstance(values, list):
             raise MalformedResponse("multiValueHeaders holds something else than lists")
         pairs += [(name.lower(), value) for value in values]
-    return [(name, _value(name, value)) for name, value in pairs if name not in _HOP_BY_HOP and value is not None]
+    pairs += [item for name, value in single.items() if (item := (name.lower(), value)) not in pairs]
+    return [(name, _value(name, value)) for name, value in pairs if name not in HOP_BY_HOP and value is not None]
 
 
 def _mapping(result: Mapping[str, Any], key: str) -> dict[str, Any]:

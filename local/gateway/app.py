@@ -4,24 +4,36 @@ An ASGI application without sockets. A function's own address is `http://create-
 that do not resolve such names, `http://localhost:PORT/fn/create_task/`.
 """
 
+import asyncio
 import json
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from local.events import HttpResponse, MalformedResponse, decode_response, http_event, rest_event
+from local import manifest
+from local.events import HttpResponse, MalformedResponse, Shape, decode_response, event_for
 from local.gateway import cors
-from local.gateway.incoming import LOOPBACK_NAMES, BodyTooLarge, Disconnected, Incoming, Receive, Scope, Send
+from local.gateway.fronts import BALANCER, FRONTS, Front
+from local.gateway.incoming import (
+    LOOPBACK_NAMES,
+    BodyTooLarge,
+    Disconnected,
+    Incoming,
+    Receive,
+    Scope,
+    Send,
+    is_loopback,
+)
 from local.gateway.replies import Answered, json_response, method_not_allowed, problem, retry_after, send_response
 from local.gateway.routes import RouteTable
-from local.invoker import EventTooLarge, Invocation, Limits, new_trace
+from local.invoker import LIMITS, EventTooLarge, Invocation, Limits, new_trace
 from local.sandbox import faults
 from local.sandbox.launcher import LaunchFailed
 from local.sandbox.pool import Refused, Throttled
 from local.template import Template
-from local.template.spec import Cors, FunctionSpec, Route
+from local.template.spec import Cors, FunctionSpec
 
 HEADER_LIMIT = 32 * 1024
 # Errors of a deployment rather than of a request: their text tells the developer what to mend.
@@ -31,12 +43,22 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Invokes(Protocol):
-    """What the gateway needs of an invoker."""
+    """What the gateway needs of an invoker. `broken` has the errors that keep functions at their old versions."""
 
     limits: Limits
 
+    @property
+    def broken(self) -> Mapping[str, str]:
+        raise NotImplementedError
+
     async def invoke(
-        self, name: str, event: Mapping[str, Any] | bytes, *, request_id: str | None = None, trace: str | None = None
+        self,
+        name: str,
+        event: Mapping[str, Any] | bytes,
+        *,
+        request_id: str | None = None,
+        trace: str | None = None,
+        source: str = "invoke",
     ) -> Invocation:
         raise NotImplementedError
 
@@ -59,13 +81,18 @@ class RequestLine:
 
 @dataclass(frozen=True)
 class _Target:
-    """The function that a request is for: through a route, or (None) through its own URL."""
+    """The function that a request is for, through a route or (`$default`) its own URL, and how it is called."""
 
     function: str
     path: str
+    shape: Shape
     cors: Cors | None
-    route: Route | None = None
+    route: str = "$default"
     parameters: Mapping[str, str] | None = None
+
+    @property
+    def front(self) -> Front:
+        return FRONTS[self.shape]
 
 
 def create_app(
@@ -74,23 +101,33 @@ def create_app(
     *,
     hosts: Iterable[str] = (),
     on_request: Callable[[RequestLine], None] | None = None,
-) -> Application:
-    """The gateway. `hosts` are names it answers to besides localhost and *.localhost."""
-    return _Gateway(template, invoker, frozenset(map(str.lower, hosts)) | LOOPBACK_NAMES, on_request)
+    shape: Shape | None = None,
+) -> "Gateway":
+    """The gateway. `hosts` are names it answers to besides localhost and *.localhost.
+
+    `shape` is what stands before every function, in place of what the template says.
+    """
+    return Gateway(template, invoker, frozenset(map(str.lower, hosts)) | LOOPBACK_NAMES, on_request, shape)
 
 
-class _Gateway:
+class Gateway:
+    """The ASGI application."""
+
     def __init__(
         self,
         template: Template,
         invoker: Invokes,
         hosts: frozenset[str],
         on_request: Callable[[RequestLine], None] | None,
+        shape: Shape | None,
     ) -> None:
-        self._template, self._invoker, self._hosts = template, invoker, hosts
-        self._routes = RouteTable(template.routes)
+        self._invoker, self._hosts, self._on_request, self._shape = invoker, hosts, on_request, shape
+        self.replace(template)
+
+    def replace(self, template: Template) -> None:
+        """Follow another template from the next request on."""
+        self._template, self._routes = template, RouteTable(template.routes)
         self._by_host = {spec.host: spec for spec in template.functions.values()}
-        self._on_request = on_request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -109,15 +146,15 @@ class _Gateway:
         try:
             target = self._target(incoming)
             invocation = await self._invoke(incoming, target, request_id)
-            response = _decoded(invocation, target)
+            response = self._decoded(invocation, target)
         except Answered as answer:
-            response = answer.in_the_form_for(incoming, request_id)
+            page = target is not None and target.front is BALANCER
+            response = answer.in_the_form_for(incoming, request_id, page=page)
         except Disconnected:
             return
         if target:
             response = cors.with_origin(response, target.cors, incoming.headers.get("origin", ""))
-        if not any(name == "x-request-id" for name, _ in response.headers):
-            response = replace(response, headers=(*response.headers, ("x-request-id", request_id)))
+        response = replace(response, headers=(*response.headers, *self._added(response, target, request_id)))
         await send_response(incoming, response, send)
         if self._on_request:
             duration_ms = (time.perf_counter() - started) * 1000
@@ -126,13 +163,19 @@ class _Gateway:
             line = RequestLine(incoming.method, incoming.path, response.status, duration_ms, function, request_id, cold)
             self._on_request(line)
 
+    def _added(self, response: HttpResponse, target: _Target | None, request_id: str) -> Iterator[tuple[str, str]]:
+        if not any(name == "x-request-id" for name, _ in response.headers):
+            yield "x-request-id", request_id
+        if target and (error := self._invoker.broken.get(target.function)):
+            yield "x-facet-reload-error", " ".join(error.split()).encode("ascii", "backslashreplace").decode()[:1000]
+
     def _target(self, incoming: Incoming) -> _Target:
         """Whom the request is for. Raises Answered: refusals, preflights and the manifest are the gateway's own."""
         host = incoming.host
         if host is None:
             raise problem(400, "Bad Request", "The request needs exactly one Host header.", "HOST_INVALID")
-        if sum(len(name) + len(value) for name, value in incoming.header_list) > HEADER_LIMIT:
-            detail = f"The headers are longer than {HEADER_LIMIT} bytes."
+        if incoming.head_size > HEADER_LIMIT:
+            detail = f"The address and the headers are longer than {HEADER_LIMIT} bytes."
             raise problem(431, "Request Header Fields Too Large", detail, "HEADERS_TOO_LARGE")
         label, _, domain = host.rpartition(".")
         if domain == "localhost" and label and host not in self._hosts:
@@ -144,7 +187,7 @@ class _Gateway:
             name, slash, rest = incoming.path.removeprefix("/fn/").partition("/")
             return self._url(incoming, self._template.functions.get(name), name, slash + rest or "/")
         if incoming.path == "/_local/functions" and incoming.is_local:
-            raise Answered(json_response(200, {"functions": list(map(self._described, self._specs()))}))
+            raise Answered(self._manifest(incoming))
         return self._routed(incoming)
 
     def _url(self, incoming: Incoming, spec: FunctionSpec | None, name: str, path: str) -> _Target:
@@ -157,43 +200,58 @@ class _Gateway:
         if spec.url.auth_type != "NONE":
             detail = f"The URL of {spec.name} takes signed requests only (AWS_IAM); signatures are not checked here."
             raise problem(403, "Forbidden", detail, "SIGNATURE_REQUIRED")
-        return _Target(spec.name, path, spec.url.cors)
+        return _Target(spec.name, path, self._shape or "furl", spec.url.cors)
 
     def _routed(self, incoming: Incoming) -> _Target:
         match = self._routes.match(incoming.method, incoming.path)
-        if match is None:
-            raise problem(404, "Not Found", "Not Found", "NOT_FOUND")
-        if match.route:
-            return _Target(match.route.function, incoming.path, match.cors, match.route, match.parameters)
-        if incoming.method == "OPTIONS" and match.cors:
-            raise Answered(cors.preflight(match.cors, incoming.headers))
-        refused = method_not_allowed(match.allowed)
-        refused.response = cors.with_origin(refused.response, match.cors, incoming.headers.get("origin", ""))
+        rest = match.kind == "rest" if match else self._shape == "rest" or self._routes.kinds == {"rest"}
+        allowed = match.cors if match else self._routes.cors
+        route = match.route if match else None
+        if allowed and incoming.method == "OPTIONS":
+            if rest and (route is None or route.method == "ANY"):
+                raise Answered(cors.fixed_preflight(allowed, match.allowed if match else ()))
+            if not rest and (route is None or cors.is_preflight(incoming.method, incoming.headers)):
+                raise Answered(cors.preflight(allowed, incoming.headers))
+        if match and route:
+            shape = self._shape or route.kind
+            return _Target(route.function, incoming.path, shape, None if rest else allowed, route.key, match.parameters)
+        if rest:
+            known = f"has only {', '.join(match.allowed)}" if match else "is none of the API's"
+            detail = f"The path {known}; a REST API says of both that a token is missing."
+            raise problem(403, "Missing Authentication Token", detail, "NOT_FOUND")
+        refused = method_not_allowed(match.allowed) if match else problem(404, "Not Found", "Not Found", "NOT_FOUND")
+        refused.response = cors.with_origin(refused.response, allowed, incoming.headers.get("origin", ""))
         raise refused
 
     async def _invoke(self, incoming: Incoming, target: _Target, request_id: str) -> Invocation:
         limit, trace = self._invoker.limits.request_body, incoming.headers.get("x-amzn-trace-id") or new_trace()
+        front, strict = target.front, self._strict
+        limit = min(limit, front.carries) if strict and front.carries else limit
         try:
             body = await incoming.body(limit)
             request = incoming.request(target.path, body, request_id=request_id, trace=trace)
-            if target.route is None:
-                event = http_event(request)
-            elif target.route.kind == "http":
-                event = http_event(request, route_key=target.route.key, path_parameters=target.parameters)
-            else:
-                event = rest_event(request, resource=target.route.path, path_parameters=target.parameters)
-            return await self._invoker.invoke(target.function, event, request_id=request_id, trace=trace)
+            event = event_for(target.shape, request, route=target.route, parameters=target.parameters)
+            async with asyncio.timeout(front.patience if strict else None):
+                return await self._invoker.invoke(
+                    target.function, event, request_id=request_id, trace=trace, source="http"
+                )
         except (BodyTooLarge, EventTooLarge) as exc:
             detail = f"The request body is larger than the {limit} bytes a function takes.{self._way_around()}"
             raise problem(413, "Request Too Long", detail, "BODY_TOO_LARGE") from exc
         except Throttled as exc:
-            raise problem(
-                429, "Rate Exceeded.", str(exc), "TOO_MANY_REQUESTS", headers=retry_after(exc.retry_after)
-            ) from exc
+            headers = retry_after(exc.retry_after)
+            raise problem(429, "Rate Exceeded.", str(exc), "TOO_MANY_REQUESTS", headers=headers) from exc
         except Refused as exc:
             raise problem(503, "Service Unavailable", str(exc), "BUSY", headers=retry_after(exc.retry_after)) from exc
         except LaunchFailed as exc:
             raise problem(503, "Service Unavailable", str(exc), "NO_SANDBOX", headers=retry_after(5)) from exc
+        except TimeoutError as exc:
+            detail = f"Nothing waits longer than {front.patience} s for {target.function} here; it runs on by itself."
+            raise problem(*front.late, detail, "GATEWAY_TIMEOUT") from exc
+
+    @property
+    def _strict(self) -> bool:
+        return self._invoker.limits == LIMITS["lambda"]
 
     def _way_around(self) -> str:
         """Where the payload limit of functions does not reach, if this API has such a place."""
@@ -203,32 +261,33 @@ class _Gateway:
     def _specs(self) -> Iterable[FunctionSpec]:
         return self._template.functions.values()
 
-    def _described(self, spec: FunctionSpec) -> dict[str, Any]:
-        return {
-            "name": spec.name,
-            "url": f"/fn/{spec.name}/" if spec.url else None,
-            "host": f"{spec.host}.localhost" if spec.url else None,
-            "routes": [{"method": route.method, "path": route.path} for route in spec.routes],
-            "queues": [queue.queue for queue in spec.queues],
-            "schedules": [schedule.expression for schedule in spec.schedules],
-            "timeout": spec.timeout,
-            "memory": spec.memory,
-            "sandboxes": self._invoker.sandboxes().get(spec.name, {"idle": 0, "sandboxes": 0}),
-        }
+    def _manifest(self, incoming: Incoming) -> HttpResponse:
+        """The functions, for tools of this machine; a page may read it that is a local one or named in the template."""
+        origin, found = incoming.headers.get("origin", ""), self._invoker.sandboxes()
+        gateway = f"http://{incoming.headers['host']}"
+        rows = [manifest.row(spec, gateway, found.get(spec.name, manifest.NO_SANDBOXES)) for spec in self._specs()]
+        response = json_response(200, {"functions": rows})
+        allowed = self._routes.cors
+        known = allowed and (origin in allowed.allow_origins or is_loopback(origin))
+        return cors.with_origin(response, allowed, origin) if known else response
 
-
-def _decoded(invocation: Invocation, target: _Target) -> HttpResponse:
-    """The function's response, or the 502 that AWS gives in its place (a timeout is one too)."""
-    if invocation.function_error:
-        kind = faults.error_type(invocation.payload)
-        code = "FUNCTION_TIMEOUT" if kind == "Sandbox.Timedout" else "FUNCTION_ERROR"
-        detail = f"Function {invocation.function} failed ({kind}); its log says more."
-        if kind in _DEPLOYMENT_ERRORS:
-            detail += f" {json.loads(invocation.payload)['errorMessage']}"
-        raise problem(502, "Internal Server Error", detail, code)
-    text_type = "text/plain; charset=utf-8" if target.route and target.route.kind == "http" else "application/json"
-    try:
-        return decode_response(invocation.payload, default_type=text_type)
-    except MalformedResponse as exc:
-        detail = f"Function {invocation.function} returned no response: {exc}."
-        raise problem(502, "Internal Server Error", detail, "RESPONSE_MALFORMED") from exc
+    def _decoded(self, invocation: Invocation, target: _Target) -> HttpResponse:
+        """The function's response, or the 502 in its place (a timeout is one too)."""
+        front = target.front
+        if invocation.function_error:
+            kind = faults.error_type(invocation.payload)
+            code = "FUNCTION_TIMEOUT" if kind == "Sandbox.Timedout" else "FUNCTION_ERROR"
+            detail = f"Function {invocation.function} failed ({kind}); its log says more."
+            if kind in _DEPLOYMENT_ERRORS:
+                detail += f" {json.loads(invocation.payload)['errorMessage']}"
+            raise problem(502, front.failure, detail, code)
+        if self._strict and front.carries and len(invocation.payload) > front.carries:
+            detail = (
+                f"Function {invocation.function} returned more than the {front.carries} bytes that go through here."
+            )
+            raise problem(502, front.failure, detail, "RESPONSE_TOO_LARGE")
+        try:
+            return decode_response(invocation.payload, target.shape)
+        except MalformedResponse as exc:
+            detail = f"Function {invocation.function} returned no response: {exc}."
+            raise problem(502, front.failure, detail, "RESPONSE_MALFORMED") from exc

@@ -1,6 +1,6 @@
 """Cross-origin answers as AWS gives them: by the gateway, from the template, never from the function."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from local.events import HttpResponse
 from local.template.spec import Cors
@@ -19,18 +19,32 @@ def preflight(cors: Cors, headers: Mapping[str, str]) -> HttpResponse:
         methods = _ANY_METHOD if "*" in cors.allow_methods else ", ".join(cors.allow_methods)
         wanted = headers.get("access-control-request-headers", "")
         allowed = wanted if "*" in cors.allow_headers else ", ".join(cors.allow_headers)
-        answer.append(("access-control-allow-methods", methods))
-        if allowed:
-            answer.append(("access-control-allow-headers", allowed))
-        if cors.max_age is not None:
-            answer.append(("access-control-max-age", str(cors.max_age)))
+        answer += _granted(cors, methods, allowed)
     return HttpResponse(204, tuple(answer))
+
+
+def fixed_preflight(cors: Cors, methods: Iterable[str]) -> HttpResponse:
+    """A REST API's: the template's texts, whoever asks. What its functions answer says of origins is theirs to say."""
+    answer = [("access-control-allow-origin", ",".join(cors.allow_origins))]
+    if cors.allow_credentials:
+        answer.append(("access-control-allow-credentials", "true"))
+    answer += _granted(cors, ",".join(cors.allow_methods or methods), ",".join(cors.allow_headers))
+    return HttpResponse(200, tuple(answer))
+
+
+def _granted(cors: Cors, methods: str, headers: str) -> list[tuple[str, str]]:
+    answer = [("access-control-allow-methods", methods)]
+    if headers:
+        answer.append(("access-control-allow-headers", headers))
+    if cors.max_age is not None:
+        answer.append(("access-control-max-age", str(cors.max_age)))
+    return answer
 
 
 def origin_headers(cors: Cors, origin: str) -> list[tuple[str, str]]:
     """What every answer carries; only `vary` for an origin that is not allowed."""
     answer = [("vary", "Origin")]
-    if not origin or not _allowed(cors, origin):
+    if not origin or not allows(cors, origin):
         return answer
     answer.append(("access-control-allow-origin", origin))
     if cors.allow_credentials:
@@ -52,7 +66,7 @@ def with_origin(response: HttpResponse, cors: Cors | None, origin: str) -> HttpR
     return HttpResponse(response.status, tuple(headers), response.cookies, response.body)
 
 
-def _allowed(cors: Cors, origin: str) -> bool:
+def allows(cors: Cors, origin: str) -> bool:
     return any(
         allowed in ("*", origin) or (allowed.endswith("://*") and origin.startswith(allowed[:-1]))
         for allowed in cors.allow_origins

@@ -6,19 +6,26 @@ import ipaddress
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cached_property
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from local.events import HttpRequest
+from local.events.response import HOP_BY_HOP
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _URL_CHARACTERS = "/%:@!$&'()*+,;=-._~?#[]"
-_HOP_BY_HOP = frozenset(
-    {"connection", "expect", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
-)
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+def is_loopback(origin: str) -> bool:
+    """Whether a page with this origin came from this machine."""
+    try:
+        host = urlsplit(origin).hostname or ""
+    except ValueError:
+        return False
+    return host in ("localhost", "127.0.0.1", "::1") or host.endswith(".localhost")
 
 
 class BodyTooLarge(Exception):
@@ -59,6 +66,11 @@ class Incoming:
             return None
         name, colon, port = hosts[0].strip().lower().rpartition(":")
         return (name if colon and port.isdigit() else hosts[0].strip().lower()).rstrip(".")
+
+    @property
+    def head_size(self) -> int:
+        head = len(self.path) + len(self.scope.get("query_string", b""))
+        return head + sum(len(name) + len(value) for name, value in self.scope["headers"])
 
     @property
     def client(self) -> str:
@@ -108,7 +120,7 @@ class Incoming:
 
     def request(self, path: str, body: bytes, *, request_id: str, trace: str) -> HttpRequest:
         """The request as an event shows it, with the headers that AWS adds."""
-        kept = [(name, value) for name, value in self.header_list if name not in _HOP_BY_HOP]
+        kept = [(name, value) for name, value in self.header_list if name not in HOP_BY_HOP]
         forwarded = [value for name, value in kept if name == "x-forwarded-for"]
         server = self.scope.get("server") or ("", 80)
         added = {

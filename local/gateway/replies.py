@@ -1,7 +1,9 @@
 """The gateway's own answers, and how an answer goes out."""
 
+import html
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from local.events import HttpResponse
@@ -9,6 +11,10 @@ from local.gateway.incoming import Incoming, Send
 
 PROBLEM_TYPE = "application/problem+json"
 _LINGER_SECONDS = 2.0
+_PAGE = (
+    "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n"
+    "<center><h1>{title}</h1></center>\r\n<p>{detail}</p>\r\n</body>\r\n</html>\r\n"
+)
 
 
 class Answered(Exception):
@@ -18,13 +24,21 @@ class Answered(Exception):
         self.response, self.error = response, error
         super().__init__(response.status)
 
-    def in_the_form_for(self, incoming: Incoming, request_id: str) -> HttpResponse:
-        """The response; an error as problem details for who accepts them."""
-        if self.error is None or PROBLEM_TYPE not in incoming.headers.get("accept", ""):
+    def in_the_form_for(self, incoming: Incoming, request_id: str, *, page: bool = False) -> HttpResponse:
+        """The response; an error as problem details for who accepts them, or as the page of a load balancer."""
+        if self.error is None:
             return self.response
-        body = json.dumps({**self.error, "instance": incoming.path, "request_id": request_id}).encode()
+        if PROBLEM_TYPE in incoming.headers.get("accept", ""):
+            body = json.dumps({**self.error, "instance": incoming.path, "request_id": request_id})
+            return self._as(PROBLEM_TYPE, body)
+        if page:
+            title = f"{self.response.status} {HTTPStatus(self.response.status).phrase}"
+            return self._as("text/html", _PAGE.format(title=title, detail=html.escape(self.error["detail"])))
+        return self.response
+
+    def _as(self, media_type: str, body: str) -> HttpResponse:
         headers = [(name, value) for name, value in self.response.headers if name != "content-type"]
-        return HttpResponse(self.response.status, (("content-type", PROBLEM_TYPE), *headers), (), body)
+        return HttpResponse(self.response.status, (("content-type", media_type), *headers), (), body.encode())
 
 
 def problem(
@@ -64,7 +78,7 @@ def _headers(incoming: Incoming, response: HttpResponse) -> list[tuple[bytes, by
     length = str(len(response.body))
     if incoming.method == "HEAD" and not response.body:  # the function may know the length of what it left out
         length = next((value for name, value in response.headers if name == "content-length"), length)
-    pairs = [(name, value) for name, value in response.headers if name != "content-length"]
+    pairs = [(name, value) for name, value in response.headers if name not in ("content-length", "date")]
     if response.status not in (204, 304):
         pairs.append(("content-length", length))
     if incoming.unread:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from local.template.spec import Cors, Route
+from local.template.spec import Cors, Route, RouteKind
 
 
 @dataclass(frozen=True)
@@ -12,6 +12,7 @@ class Match:
     """`route` is None where the path is known with other methods only; `allowed` names those."""
 
     route: Route | None
+    kind: RouteKind
     parameters: dict[str, str] = field(default_factory=dict)
     allowed: tuple[str, ...] = ()
     cors: Cors | None = None
@@ -20,6 +21,10 @@ class Match:
 class RouteTable:
     def __init__(self, routes: Iterable[Route]) -> None:
         self._routes = sorted(((_parts(route), route) for route in routes), key=lambda item: _rank(item[0]))
+        self.kinds = {route.kind for _, route in self._routes}
+        answers = {route.cors for _, route in self._routes if route.kind == "http"}
+        self.cors = answers.pop() if len(answers) == 1 else None
+        """What the HTTP API says of origins, if it is one."""
 
     def match(self, method: str, path: str) -> Match | None:
         """The route for a percent-encoded path; its parameters stay encoded. A trailing slash is another path."""
@@ -30,13 +35,13 @@ class RouteTable:
             if parameters is None:
                 continue
             if route.method in (method, "ANY") or (method == "HEAD" and route.method == "GET"):
-                return Match(route, parameters, cors=route.cors)
+                return Match(route, route.kind, parameters, cors=route.cors)
             others.append(route)
         if not others:
             return None
         methods = {route.method for route in others}
         allowed = tuple(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
-        return Match(None, allowed=allowed, cors=others[0].cors)
+        return Match(None, others[0].kind, allowed=allowed, cors=others[0].cors)
 
 
 def _parts(route: Route) -> list[str]:

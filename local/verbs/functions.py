@@ -46,10 +46,10 @@ def _manifest(template: Path | None) -> list[dict[str, Any]]:
 
     found = project.find(template)
     try:
-        gateway = Client(State.open(found.root).run).call("status").get("gateway")
+        running = Client(State.open(found.root).run).call("status")["functions"]
     except NotRunning:
-        gateway = None
-    return manifest.rows(found, gateway)
+        running = {}
+    return list(running.values()) or manifest.rows(found)
 
 
 @click.command()

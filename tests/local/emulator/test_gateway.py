@@ -346,9 +346,10 @@ def test_a_url_for_signed_requests_takes_no_others(tmp_path: Path) -> None:
 
 def test_the_manifest_lists_the_functions_for_this_machine_only(sample: Lab) -> None:
     functions = {one["name"]: one for one in sample.http("GET", "/_local/functions").json()["functions"]}
-    assert functions["echo"]["url"] == "/fn/echo/"
-    assert functions["echo"]["host"] == "echo.localhost"
-    assert {"method": "GET", "path": "/items"} in functions["echo"]["routes"]
+    assert functions["echo"]["url"] == "http://localhost/fn/echo/"
+    assert functions["echo"]["host_url"] == "http://echo.localhost/"
+    assert {"method": "GET", "path": "/items", "url": "http://localhost/items"} in functions["echo"]["routes"]
+    assert set(functions["echo"]["sandboxes"]) == {"idle", "sandboxes"}
     assert functions["internal"]["url"] is None
     assert functions["consume"]["queues"] == ["results"]
     assert "rate(1 minute)" in functions["tick"]["schedules"]

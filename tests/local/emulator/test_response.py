@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.events import HttpResponse, MalformedResponse, decode_response
+from local.events import SHAPES, HttpResponse, MalformedResponse, Shape, decode_response
 
 
-def decoded(result: Any) -> HttpResponse:
-    return decode_response(json.dumps(result).encode())
+def decoded(result: Any, shape: Shape = "furl") -> HttpResponse:
+    return decode_response(json.dumps(result).encode(), shape)
 
 
 @pytest.mark.parametrize(
@@ -46,14 +46,53 @@ def test_a_base64_body_is_decoded() -> None:
     assert response.body == b"\x00\x01\xff"
 
 
-def test_values_of_a_rest_response_replace_the_single_ones() -> None:
-    response = decoded({"statusCode": 200, "headers": {"A": "0", "B": "1"}, "multiValueHeaders": {"a": ["1", "2"]}})
-    assert response.headers == (("b", "1"), ("a", "1"), ("a", "2"))
+BOTH = {
+    "statusCode": 200,
+    "headers": {"A": "1", "B": "3"},
+    "multiValueHeaders": {"a": ["1", "2"], "Set-Cookie": ["c=1"]},
+}
 
 
-def test_a_body_without_a_type_gets_the_default_one() -> None:
-    payload = b'{"statusCode": "200", "body": "x"}'
-    assert decode_response(payload, default_type="text/plain").headers == (("content-type", "text/plain"),)
+@pytest.mark.parametrize(
+    ("shape", "headers", "cookies"),
+    [
+        ("furl", (("a", "1"), ("b", "3")), ()),
+        ("http", (("a", "1"), ("b", "3")), ()),
+        ("rest", (("a", "1"), ("a", "2"), ("b", "3")), ("c=1",)),
+        ("alb", (("a", "1"), ("b", "3")), ()),
+        ("alb-multi", (("a", "1"), ("a", "2")), ("c=1",)),
+    ],
+)
+def test_each_front_reads_its_own_kind_of_headers(
+    shape: Shape, headers: tuple[tuple[str, str], ...], cookies: tuple[str, ...]
+) -> None:
+    response = decoded(BOTH, shape)
+    assert (response.headers, response.cookies) == (headers, cookies)
+
+
+@pytest.mark.parametrize("shape", ["rest", "alb", "alb-multi"])
+def test_only_payload_2_takes_a_result_without_a_status(shape: Shape) -> None:
+    with pytest.raises(MalformedResponse, match="no statusCode"):
+        decoded({"a": 1}, shape)
+
+
+def test_a_rest_api_takes_no_keys_it_does_not_know() -> None:
+    with pytest.raises(MalformedResponse, match="takes no cookies, status"):
+        decoded({"statusCode": 200, "cookies": [], "status": 1}, "rest")
+
+
+@pytest.mark.parametrize(
+    ("shape", "media_type"),
+    [
+        ("furl", "application/json"),
+        ("http", "text/plain; charset=utf-8"),
+        ("rest", "application/json"),
+        ("alb", "application/octet-stream"),
+    ],
+)
+def test_a_body_without_a_type_gets_the_default_one_of_its_front(shape: Shape, media_type: str) -> None:
+    response = decoded({"statusCode": "200", "body": "x"}, shape)
+    assert (response.status, response.headers) == (200, (("content-type", media_type),))
 
 
 def test_headers_of_one_connection_are_left_out() -> None:
@@ -75,7 +114,6 @@ def test_headers_of_one_connection_are_left_out() -> None:
         {"statusCode": 200, "headers": {"a\nb": "1"}},
         {"statusCode": 200, "headers": {"a": "1\r\nset-cookie: x"}},
         {"statusCode": 200, "headers": {"a": "\ud800"}},
-        {"statusCode": 200, "multiValueHeaders": {"a": "1"}},
         {"statusCode": 200, "cookies": "a=1"},
         {"statusCode": 200, "cookies": ["a=1\r\nx: y"]},
         {"statusCode": 200, "body": {"a": 1}},
@@ -103,10 +141,16 @@ json_values = st.recursive(
 KEYS = ["statusCode", "headers", "multiValueHeaders", "cookies", "body", "isBase64Encoded"]
 
 
-@given(st.dictionaries(st.sampled_from(KEYS), json_values | st.just(200)))
-def test_any_result_is_a_response_or_malformed(result: dict[str, Any]) -> None:
+@pytest.mark.parametrize("values", ["1", [["x"]], [{"a": 1}], ["1\nx: y"]])
+def test_header_lists_that_are_none_are_refused(values: Any) -> None:
+    with pytest.raises(MalformedResponse):
+        decoded({"statusCode": 200, "multiValueHeaders": {"a": values}}, "rest")
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), json_values | st.just(200)), st.sampled_from(SHAPES))
+def test_any_result_is_a_response_or_malformed(result: dict[str, Any], shape: Shape) -> None:
     try:
-        response = decoded(result)
+        response = decoded(result, shape)
     except MalformedResponse:
         return
     assert 200 <= response.status <= 599

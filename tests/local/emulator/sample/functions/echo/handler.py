@@ -18,7 +18,7 @@ def app(event: dict[str, Any], context: Any) -> Any:
         return event["respond"]
     if event.get("rawQueryString") == "respond":
         return json.loads(event["body"])
-    return {
+    seen = {
         "event": event,
         "greeting": hello(os.environ["GREETING"]),
         "environment": dict(os.environ),
@@ -34,3 +34,4 @@ def app(event: dict[str, Any], context: Any) -> Any:
         "memory": context.memory_limit_in_mb,
         "log_stream": context.log_stream_name,
     }
+    return {"statusCode": 200, "body": json.dumps(seen)} if "httpMethod" in event else seen
