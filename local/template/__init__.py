@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +130,8 @@ class _Reader:
             return None
         kind = resource.text("Type")
         if kind == "AWS::Serverless::Function":
-            return self._function(logical_id, resource.part("Properties").over(self._globals.part("Function")))
+            spec = self._function(logical_id, resource.part("Properties").over(self._globals.part("Function")))
+            return replace(spec, clears_records=self._clears_records(resource.part("Metadata").part("Facet")))
         looks_like_one = kind.endswith("::Function") and kind != "AWS::CloudFront::Function"  # or is misspelt
         if (
             looks_like_one
@@ -166,6 +167,11 @@ class _Reader:
         )
         self._warnings += [f"{logical_id}: {key} is not emulated" for key in properties.unread(HARMLESS)]
         return spec
+
+    def _clears_records(self, metadata: Properties) -> bool:
+        clears = metadata.flag("ClearsRecords")
+        self._warnings += [f"{metadata.where}: {key} is not known" for key in metadata.unread(())]
+        return clears
 
     def _folder(self, properties: Properties, key: str) -> Path:
         uri: str = properties.text(key)

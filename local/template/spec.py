@@ -96,6 +96,8 @@ class FunctionSpec:
     queues: tuple[QueueMapping, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     asynchronous: Asynchronous = Asynchronous()
+    clears_records: bool = False
+    """Whether the records of all invocations are erased when it succeeded: it erases somebody's data."""
 
     @property
     def host(self) -> str:
