@@ -39,7 +39,9 @@ def _served(stack: "Stack") -> dict[str, Any]:
         return {}
     prefix = stack.settings.get("PATH_PREFIX", environment.DEFAULTS["PATH_PREFIX"])
     routes = stack.template.routes
-    rows = [manifest.row(spec, stack.gateway) for spec in stack.template.functions.values()]
+    live = stack.invoker.sandboxes() if stack.invoker else {}
+    functions = stack.template.functions.values()
+    rows = [manifest.row(spec, stack.gateway, live.get(spec.name, manifest.NO_SANDBOXES)) for spec in functions]
     served = {
         "gateway": stack.gateway,
         "api": stack.gateway + (prefix if any(route.path.startswith(prefix) for route in routes) else ""),

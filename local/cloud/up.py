@@ -16,6 +16,7 @@ from local.cloud.parts import PARTS
 from local.cloud.project import Project
 from local.cloud.state import State
 from local.cloud.triggers import Triggers
+from local.events import Shape
 from local.gateway.app import RequestLine, create_app
 from local.invoker import Invoker
 from local.services import agent, rabbitmq
@@ -36,6 +37,7 @@ class Options:
 
     parts: frozenset[str] = frozenset(PARTS)
     limits: str = "local"
+    shape: Shape | None = None
     once: bool = False
     revision: str = "head"
 
@@ -150,7 +152,9 @@ class Stack:
         host = self.settings.get("APP_HOST", listen.LOOPBACK)
         sockets = listen.sockets(self.state, host, self._number("APP_PORT", listen.DEFAULT_PORT), self.report)
         hosts = [name.strip() for name in self.settings.get("APP_ALLOWED_HOSTS", "").split(",")]
-        app = create_app(template, invoker, hosts=filter(None, hosts), on_request=self._answered)
+        app = create_app(
+            template, invoker, hosts=filter(None, hosts), on_request=self._answered, shape=self.options.shape
+        )
         await self.running.enter_async_context(listen.serving(app, sockets))
         return f"http://localhost:{sockets[0].getsockname()[1]}"
 

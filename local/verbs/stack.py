@@ -13,7 +13,9 @@ from local.cloud import project
 from local.cloud.control import Client, NotRunning
 from local.cloud.parts import PARTS
 from local.cloud.state import State
+from local.events import Shape
 from local.verbs import json_option, reported, template_option, timed_line
+from local.verbs.shapes import shape_option
 
 
 @click.command()
@@ -21,9 +23,12 @@ from local.verbs import json_option, reported, template_option, timed_line
 @click.option("--only", type=click.Choice(PARTS), multiple=True, help="Run only this part; may be repeated.")
 @click.option("--no-agent", is_flag=True, help="Leave the reference agent out.")
 @click.option("--limits", type=click.Choice(["local", "lambda"]), default="local", help="Payload limits.")
+@shape_option("What calls the functions at every local URL, in place of what the template says.")
 @template_option
 @reported
-def up(detach: bool, only: Sequence[str], no_agent: bool, limits: str, template: Path | None) -> None:
+def up(
+    detach: bool, only: Sequence[str], no_agent: bool, limits: str, shape: Shape | None, template: Path | None
+) -> None:
     """Start services, functions, triggers and the agent, and print their URLs.
 
     \b
@@ -36,12 +41,13 @@ def up(detach: bool, only: Sequence[str], no_agent: bool, limits: str, template:
         from local.cloud import background
 
         flags = [flag for part in only for flag in ("--only", part)] + ["--limits", limits]
+        flags += ["--as", shape] if shape else []
         background.start(found, flags + ["--no-agent"] * no_agent, click.echo)
         return
     from local.cloud import up as stack
 
     parts = frozenset(only or PARTS) - ({"agent"} if no_agent else set())
-    options = stack.Options(parts=parts, limits=limits, once=parts == {"migrate"})
+    options = stack.Options(parts=parts, limits=limits, shape=shape, once=parts == {"migrate"})
     asyncio.run(stack.serve(found, options, timed_line))
 
 
