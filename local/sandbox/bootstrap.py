@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from local.sandbox.context import Context, RequestIds, set_up_logging
-from local.sandbox.frames import BEGUN, ERROR, FAILED, LISTENING, READY, RESULT, Wire
+from local.sandbox.frames import BEGUN, ERROR, FAILED, LISTENING, READY, RESULT, SPANS, Wire
 from local.sandbox.handler import Fault, Handler, load_handler
 from local.sandbox.imports import Project
 from local.sandbox.orphan import end_with_parent
@@ -47,6 +47,7 @@ def _serve(wire: Wire) -> int:
         return 0
     init = start.header
     project = Project(init["roots"])
+    spans = _spans(init)
     _enter(init)
     try:
         _prepare(wire, debug_port=init["debug_port"], frozen_at=init["frozen_at"])
@@ -59,10 +60,15 @@ def _serve(wire: Wire) -> int:
     process = os.getpid()
     while (frame := wire.receive()) is not None:
         wire.send(BEGUN, {"began": time.time()})
+        if spans:
+            spans.begin(frame.header)
         kind, body = handle(handler, frame.header, frame.body, init)
         if os.getpid() != process:  # the handler forked and its child came back here
             return 0
-        wire.send(kind, {"max_memory_kb": _peak_kb(), "files": project.news()}, body)
+        calls = spans.finish(body if kind == ERROR else None) if spans else {}
+        wire.send(kind, {"max_memory_kb": _peak_kb(), "files": project.news(), "calls": calls}, body)
+        if spans:
+            wire.send(SPANS, {}, spans.taken())
         if not _can_print():  # the next event deserves an environment with streams
             return 0
     return 0
@@ -75,6 +81,15 @@ def _can_print() -> bool:
     except OSError:
         return False
     return not any(getattr(stream, "closed", False) for stream in (sys.stdout, sys.stderr))
+
+
+def _spans(init: Mapping[str, Any]) -> Any:
+    """What traces the handler, if it is to be traced. Before `_enter`: then nothing of ours can be imported."""
+    if not init["tracing"]:
+        return None
+    from local.sandbox import spans  # OpenTelemetry's SDK
+
+    return spans.start(init["environment"])
 
 
 def _prepare(wire: Wire, *, debug_port: int | None, frozen_at: float | None) -> None:

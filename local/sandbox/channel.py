@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from local.sandbox.frames import PREFIX_SIZE, Frame, lengths, pack
+from local.sandbox.frames import PREFIX_SIZE, SPANS, Frame, lengths, pack
 
 _HEADER_LIMIT = 1024 * 1024
 _CHUNK = 64 * 1024
@@ -29,6 +29,7 @@ class Channel(asyncio.Protocol):
         self._waiting: asyncio.Future[None] | None = None
         self._transport: asyncio.Transport | None = None
         self.closed = asyncio.get_running_loop().create_future()
+        self.on_spans: Callable[[list[dict[str, Any]]], None] = lambda spans: None
 
     @classmethod
     async def open(cls, connection: socket.socket, body_limit: int) -> "Channel":
@@ -61,7 +62,10 @@ class Channel(asyncio.Protocol):
         self._buffer += data
         try:
             while (frame := self._next()) is not None:
-                self._frames.append(frame)
+                if frame.kind == SPANS:
+                    self.on_spans(json.loads(frame.body))
+                else:
+                    self._frames.append(frame)
         except ValueError:  # a handler has written into the socket
             self.close()
         if self._frames:

@@ -23,8 +23,11 @@ class ZygoteDied(Exception):
 
 
 class ForkLauncher:
-    def __init__(self, requirements: Sequence[Path], sources: Sequence[Path], *, log: Path, report: Report) -> None:
-        self._preload = {"requirements": list(map(str, requirements)), "sources": list(map(str, sources))}
+    def __init__(
+        self, requirements: Sequence[Path], sources: Sequence[Path], *, log: Path, report: Report, tracing: bool = False
+    ) -> None:
+        named = {"requirements": list(map(str, requirements)), "sources": list(map(str, sources))}
+        self._preload = {**named, "tracing": tracing}
         self._log, self._report = log, report
         self._starting = asyncio.Lock()
         self._zygote: _Zygote | None = None

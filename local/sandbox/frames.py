@@ -15,6 +15,7 @@ LISTENING = b"L"  # a debugger may connect; the handler is imported when one has
 BEGUN = b"B"  # the event has reached the handler, at `began`
 RESULT = b"D"  # what the handler returned
 ERROR = b"X"  # what it raised
+SPANS = b"S"  # what was traced meanwhile; comes after RESULT or ERROR, and nobody waits for it
 
 _PREFIX = struct.Struct("!cII")
 

@@ -1,7 +1,8 @@
 """The facts of one invocation, and the lines Lambda prints about it."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Report:
     error_type: str | None = None
     imports: tuple[Import, ...] = ()
     """When it was cold: what each top-level package took, slowest first."""
+    calls: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    """Where it was traced: how often it used sql, aws, amqp or http, and the milliseconds that took."""
 
     @property
     def cold(self) -> bool:
@@ -42,6 +45,7 @@ class Report:
         ]
         if self.init_ms is not None:
             parts.append(f"Init Duration: {self.init_ms:.2f} ms")
+        parts += [f"{kind.upper()}: {count} in {ms:.2f} ms" for kind, (count, ms) in self.calls.items()]
         if self.status != "success":
             parts.append(f"Status: {self.status}")
         if self.error_type:

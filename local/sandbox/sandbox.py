@@ -1,6 +1,7 @@
 """One sandbox as the invoker sees it: a process that has imported one function and takes one event at a time."""
 
 import asyncio
+import functools
 import math
 import os
 import socket
@@ -30,6 +31,10 @@ _TAIL = 256 * 1024
 _FRAME_MARGIN = 1_000_000  # an error object may be bigger than a result
 
 
+OnSpans = Callable[[str, list[dict[str, Any]]], None]
+"""Gets the name of a function and the spans of one invocation."""
+
+
 class NotBegun(Exception):
     """The sandbox ended before its handler got the event, so another one may take it."""
 
@@ -57,17 +62,30 @@ class InitFailed(Exception):
 
 class Sandbox:
     def __init__(
-        self, spec: FunctionSpec, process: Process, channel: Channel, output: int, log: FunctionLog, how: How
+        self,
+        spec: FunctionSpec,
+        process: Process,
+        channel: Channel,
+        output: int,
+        log: FunctionLog,
+        how: How,
+        on_spans: OnSpans | None,
     ) -> None:
         self.spec = spec
         self.process = process
         self.how = how
+        # Where it is measured or replayed, nothing of ours shall be in the way.
+        self._tracing = on_spans is not None and not how.fresh and how.frozen_at is None
+        if on_spans is not None:
+            channel.on_spans = functools.partial(on_spans, spec.name)
         self.idle_since = 0.0
         self.out_of_memory = False
         self.files: frozenset[Path] = frozenset()
         """The project's files that it has imported."""
         self.imports: Mapping[str, float] = {}
         """Milliseconds by top-level package, of the handler's import."""
+        self.calls: Mapping[str, tuple[int, float]] = {}
+        """How many statements, messages and so on the last event took, and their milliseconds, where it was traced."""
         self._channel, self._log, self._tail = channel, log, ""
         self._started = self._began = 0.0
         self._output = Output(output, self._printed)
@@ -79,7 +97,14 @@ class Sandbox:
 
     @classmethod
     async def launch(
-        cls, spec: FunctionSpec, launcher: Launcher, *, body_limit: int, log: FunctionLog, how: How
+        cls,
+        spec: FunctionSpec,
+        launcher: Launcher,
+        *,
+        body_limit: int,
+        log: FunctionLog,
+        how: How,
+        on_spans: OnSpans | None = None,
     ) -> "Sandbox":
         """A process that has not imported anything of the function yet. Raises LaunchFailed."""
         ours, theirs = socket.socketpair()
@@ -100,7 +125,7 @@ class Sandbox:
             ours.close()
             os.close(read)
             raise
-        return cls(spec, process, channel, read, log, how)
+        return cls(spec, process, channel, read, log, how, on_spans)
 
     @property
     def alive(self) -> bool:
@@ -126,6 +151,7 @@ class Sandbox:
             "roots": list(map(str, (project, self.spec.code, *self.spec.layers))),
             "debug_port": self.how.debug_port,
             "frozen_at": self.how.frozen_at,
+            "tracing": self._tracing,
         }
         limit = max(_INIT_SECONDS, self.timeout or math.inf)
         self._started = time.perf_counter()
@@ -158,7 +184,7 @@ class Sandbox:
             "trace": trace,
             "client_context": client_context,
         }
-        self._started, self._began, self._tail = time.perf_counter(), 0.0, ""
+        self._started, self._began, self._tail, self.calls = time.perf_counter(), 0.0, "", {}
         try:
             async with asyncio.timeout(self.timeout):
                 self._channel.send(EVENT, header, event)
@@ -173,6 +199,7 @@ class Sandbox:
             return self._crashed(request_id, ended)
         self._output.drain()
         self._learn(frame.header)
+        self.calls = frame.header["calls"]
         status = "success" if frame.kind == RESULT else "error"
         return self._outcome(frame.body, status, frame.header.get("max_memory_kb", 0))
 

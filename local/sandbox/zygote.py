@@ -7,6 +7,7 @@ messages: `preload` first, then `fork` (with the sandbox's channel and output as
 
 import contextlib
 import gc
+import importlib
 import json
 import os
 import select
@@ -57,6 +58,8 @@ class Zygote:
         message = json.loads(data)
         match message["do"]:
             case "preload":
+                if message["tracing"]:
+                    importlib.import_module("local.sandbox.spans")
                 failures = preload(map(Path, message["requirements"]), map(Path, message["sources"]))
                 threads = len(list(Path("/proc/self/task").iterdir()))
                 gc.collect()

@@ -1,0 +1,1 @@
+"""Where time goes between a request and its last consequence: spans of OpenTelemetry, kept and drawn."""
