@@ -19,6 +19,7 @@ class Verbs(click.Group):
         "keys": ("apikey",),
         "users": ("user",),
         "tasks": ("task",),
+        "schedules": ("schedule",),
         "legacy": ("import-legacy",),
     }
 

@@ -2,12 +2,16 @@
 
 import os
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from local.cloud import control, status
-from local.invoker import Invoker, UnknownFunction
+from local.cloud.triggers import Triggers
+from local.invoker import Invocation, Invoker, UnknownFunction
 from local.sandbox.launcher import LaunchFailed
 from local.sandbox.pool import Refused
+from local.triggers import schedule
+from local.triggers.schedule import UnknownSchedule
 
 if TYPE_CHECKING:
     from local.cloud.up import Stack
@@ -21,6 +25,7 @@ class Answers:
     def __init__(self, stack: "Stack") -> None:
         self._stack = stack
         self.verbs: dict[str, control.Answer] = {"status": self._status, "stop": self._stop, "invoke": self._invoke}
+        self.verbs |= {"schedules": self._schedules, "run_schedule": self._run_schedule}
 
     @property
     def invoker(self) -> Invoker:
@@ -40,9 +45,30 @@ class Answers:
             invocation = await self.invoker.invoke(arguments["name"], arguments["event"])
         except (UnknownFunction, LaunchFailed, Refused) as exc:
             raise control.Refused(str(exc)) from exc
-        return {
-            "request_id": invocation.request_id,
-            "payload": invocation.payload.decode(errors="replace"),
-            "function_error": invocation.function_error,
-            "log": invocation.log,
-        }
+        return _told(invocation)
+
+    async def _schedules(self, arguments: Arguments) -> list[dict[str, Any]]:
+        return [trigger.described() for trigger in self._triggers.schedules]
+
+    async def _run_schedule(self, arguments: Arguments) -> dict[str, Any]:
+        """Now, or as if it were the moment `at` (ISO 8601)."""
+        moment = datetime.fromisoformat(arguments["at"]) if arguments.get("at") else None
+        try:
+            return _told(await schedule.named(self._triggers.schedules, arguments["name"]).fire(moment))
+        except (UnknownSchedule, LaunchFailed, Refused) as exc:
+            raise control.Refused(str(exc)) from exc
+
+    @property
+    def _triggers(self) -> Triggers:
+        if self._stack.triggers is None:
+            raise control.Refused("Triggers are not running yet, or not in this `facet up`. See `facet status`.")
+        return self._stack.triggers
+
+
+def _told(invocation: Invocation) -> dict[str, Any]:
+    return {
+        "request_id": invocation.request_id,
+        "payload": invocation.payload.decode(errors="replace"),
+        "function_error": invocation.function_error,
+        "log": invocation.log,
+    }

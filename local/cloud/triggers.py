@@ -8,7 +8,7 @@ from pika import ConnectionParameters  # type: ignore[import-untyped] # pika shi
 from local.invoker import Invoker
 from local.template import Template
 from local.template.spec import QueueMapping, Schedule
-from local.triggers.queue import QueueTrigger
+from local.triggers.queue import Profile, QueueTrigger
 from local.triggers.schedule import ScheduleTrigger
 
 Declared = QueueMapping | Schedule
@@ -23,20 +23,31 @@ class Triggers:
     """A trigger for each queue mapping and schedule; `floor` is how often rate(1 minute) runs, in seconds."""
 
     def __init__(
-        self, invoker: Invoker, broker: ConnectionParameters | None, *, floor: float, report: Callable[[str], None]
+        self,
+        invoker: Invoker,
+        broker: ConnectionParameters | None,
+        *,
+        floor: float,
+        profile: Profile = "lambda",
+        report: Callable[[str], None],
     ) -> None:
         self._invoker, self._broker, self._floor, self._report = invoker, broker, floor, report
+        self._profile = profile
         self._running: dict[str, tuple[Declared, Trigger]] = {}
 
     def __iter__(self) -> Iterator[Trigger]:
         return (trigger for _, trigger in self._running.values())
+
+    @property
+    def schedules(self) -> list[ScheduleTrigger]:
+        return [trigger for trigger in self if isinstance(trigger, ScheduleTrigger)]
 
     async def follow(self, template: Template) -> None:
         """Start what is new in the template, stop what is gone, restart what differs.
 
         Raises BrokerUnknown and BadSchedule; then nothing has changed.
         """
-        declared: list[Declared] = [*template.queues, *template.schedules]
+        declared: list[Declared] = [*(queue for queue in template.queues if queue.enabled), *template.schedules]
         wanted = {each.name: each for each in declared}
         new = {name: (each, self._made(each)) for name, each in wanted.items() if not self._runs(each)}
         gone = [name for name in self._running if name in new or name not in wanted]
@@ -59,7 +70,7 @@ class Triggers:
                 f"Queue {declared.queue} needs a broker: put RABBITMQ_HOST, RABBITMQ_USER and RABBITMQ_PASSWORD "
                 "into .env, or start `facet up` anew with its services."
             )
-        return QueueTrigger(declared, self._broker, self._invoker.invoke, report=self._report)
+        return QueueTrigger(declared, self._broker, self._invoker.invoke, profile=self._profile, report=self._report)
 
 
 async def _stopped(trigger: Trigger) -> None:

@@ -23,6 +23,7 @@ from local.services import agent, rabbitmq
 from local.services.stack import start_services
 from local.services.supervisor import Supervisor
 from local.template import Template, load
+from local.triggers.queue import Profile
 
 Report = Callable[[str], None]
 
@@ -37,6 +38,7 @@ class Options:
 
     parts: frozenset[str] = frozenset(PARTS)
     limits: str = "local"
+    profile: Profile = "lambda"
     shape: Shape | None = None
     once: bool = False
     revision: str = "head"
@@ -134,7 +136,7 @@ class Stack:
 
     async def _start_triggers(self, template: Template, invoker: Invoker) -> Triggers:
         floor = self._number("SCHEDULE_FLOOR_SECONDS", 5)
-        triggers = Triggers(invoker, self._broker(), floor=floor, report=self.report)
+        triggers = Triggers(invoker, self._broker(), floor=floor, profile=self.options.profile, report=self.report)
         self.running.push_async_callback(triggers.stop)
         await triggers.follow(template)
         return triggers

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -13,6 +13,11 @@ from local.sandbox.pool import Refused
 from local.template.spec import Schedule
 from local.triggers.cron import Rate, parse
 from local.triggers.invocations import Invoke
+
+
+class UnknownSchedule(Exception):
+    """There is no such schedule, or more than one; the text lists them."""
+
 
 FLOOR_SECONDS = 60.0  # the cloud runs nothing more often
 _LONGEST_SLEEP = 30.0  # a machine that was suspended has slept without its clock
@@ -57,6 +62,8 @@ class ScheduleTrigger:
         self._due = Rate(fastest) if fastest and due == Rate(FLOOR_SECONDS) else due
         self._one_run = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
+        self.due: datetime | None = None
+        """When it is due next; None for one that is disabled or never due again."""
 
     @property
     def alive(self) -> bool:
@@ -66,6 +73,18 @@ class ScheduleTrigger:
         if not self._running.done():
             return True
         return not self._running.cancelled() and self._running.exception() is None
+
+    def described(self) -> dict[str, Any]:
+        """A row of `facet schedule list`."""
+        schedule = self.schedule
+        return {
+            "name": schedule.name,
+            "function": schedule.function,
+            "expression": schedule.expression,
+            "timezone": schedule.timezone,
+            "enabled": schedule.enabled,
+            "due": self.due and self.due.isoformat(timespec="seconds"),
+        }
 
     def start(self) -> None:
         if self.schedule.enabled:
@@ -87,12 +106,12 @@ class ScheduleTrigger:
             return await self._invoke(self.schedule.function, event, source="schedule")
 
     async def _run(self) -> None:
-        due = self._due.after(self._clock.now())
-        while due is not None:
-            while (remaining := (due - self._clock.now()).total_seconds()) > 0:
+        self.due = self._due.after(self._clock.now())
+        while self.due is not None:
+            while (remaining := (self.due - self._clock.now()).total_seconds()) > 0:
                 await self._clock.sleep(min(remaining, _LONGEST_SLEEP))
-            await self._fire_reporting(due)
-            due = self._due.after(max(due, self._clock.now()))  # what became due during the run is missed
+            await self._fire_reporting(self.due)
+            self.due = self._due.after(max(self.due, self._clock.now()))  # what became due during the run is missed
 
     async def _fire_reporting(self, due: datetime) -> None:
         with contextlib.suppress(OSError):  # nobody reads the report
@@ -115,3 +134,13 @@ class ScheduleTrigger:
         if given is None:
             return schedule_event(self.schedule.name, moment, source=self.schedule.source)
         return given.encode() if isinstance(given, str) else dict(given)
+
+
+def named(triggers: Iterable[ScheduleTrigger], name: str) -> ScheduleTrigger:
+    """The schedule of this name, or the only one of the function of this name. Raises UnknownSchedule."""
+    known = list(triggers)
+    found = [each for each in known if name in (each.schedule.name, each.schedule.function)]
+    if len(found) != 1:
+        names = ", ".join(each.schedule.name for each in (found or known)) or "none"
+        raise UnknownSchedule(f"{name} is {'more than one' if found else 'no'} schedule. There are: {names}.")
+    return found[0]

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,17 +17,32 @@ from local.events import Shape
 from local.verbs import json_option, reported, template_option, timed_line
 from local.verbs.shapes import shape_option
 
+if TYPE_CHECKING:
+    from local.triggers.queue import Profile
+
 
 @click.command()
 @click.option("--detach", "-d", is_flag=True, help="Return as soon as everything is ready.")
 @click.option("--only", type=click.Choice(PARTS), multiple=True, help="Run only this part; may be repeated.")
 @click.option("--no-agent", is_flag=True, help="Leave the reference agent out.")
 @click.option("--limits", type=click.Choice(["local", "lambda"]), default="local", help="Payload limits.")
+@click.option(
+    "--profile",
+    type=click.Choice(["lambda", "knative"]),
+    default="lambda",
+    help="How queues are delivered: batches until they succeed, or single CloudEvents with retries.",
+)
 @shape_option("What calls the functions at every local URL, in place of what the template says.")
 @template_option
 @reported
 def up(
-    detach: bool, only: Sequence[str], no_agent: bool, limits: str, shape: Shape | None, template: Path | None
+    detach: bool,
+    only: Sequence[str],
+    no_agent: bool,
+    limits: str,
+    profile: "Profile",
+    shape: Shape | None,
+    template: Path | None,
 ) -> None:
     """Start services, functions, triggers and the agent, and print their URLs.
 
@@ -40,14 +55,14 @@ def up(
     if detach:
         from local.cloud import background
 
-        flags = [flag for part in only for flag in ("--only", part)] + ["--limits", limits]
+        flags = [flag for part in only for flag in ("--only", part)] + ["--limits", limits, "--profile", profile]
         flags += ["--as", shape] if shape else []
         background.start(found, flags + ["--no-agent"] * no_agent, click.echo)
         return
     from local.cloud import up as stack
 
     parts = frozenset(only or PARTS) - ({"agent"} if no_agent else set())
-    options = stack.Options(parts=parts, limits=limits, shape=shape, once=parts == {"migrate"})
+    options = stack.Options(parts=parts, limits=limits, profile=profile, shape=shape, once=parts == {"migrate"})
     asyncio.run(stack.serve(found, options, timed_line))
 
 

@@ -1,0 +1,69 @@
+"""`facet schedule …`: when schedules are due, and running one now or as if it were another time."""
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from local.cloud import project
+from local.cloud.control import Client
+from local.cloud.state import State
+from local.verbs import json_option, reported, template_option
+
+
+@click.group()
+def schedule() -> None:
+    """Functions that run at set times."""
+
+
+class Moment(click.ParamType[datetime]):
+    """A time without a zone is UTC, as in the cloud."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time such as 2026-12-31T23:59Z", param, ctx)
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+@schedule.command("list")
+@json_option
+@template_option
+@reported
+def list_(as_json: bool, template: Path | None) -> None:
+    """List the schedules of the running stack and when each is due next."""
+    rows = _running(template).call("schedules")
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        due = row["due"] or ("never" if row["enabled"] else "disabled")
+        click.echo(f"{row['name']:<28} {row['expression']:<24} {due}")
+
+
+@schedule.command()
+@click.argument("name")
+@click.option("--at", "moment", type=Moment(), help="The time its event says, such as 2026-12-31T23:59Z; else now.")
+@template_option
+@reported
+def run(name: str, moment: datetime | None, template: Path | None) -> None:
+    """Run schedule (or scheduled function) NAME once and print its answer; exit code 1 when it failed.
+
+    \b
+    facet schedule run reap_tasks
+    facet schedule run purge_expired --at 2026-12-31T23:59Z
+    """
+    at = moment and moment.isoformat()
+    answer = _running(template).call("run_schedule", name=name, at=at, timeout=None)
+    click.echo(answer["payload"])
+    sys.exit(1 if answer["function_error"] else 0)
+
+
+def _running(template: Path | None) -> Client:
+    return Client(State.open(project.find(template).root).run)
