@@ -17,7 +17,7 @@ from local.services.supervisor import Supervisor
 START_SECONDS = 300.0
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.1
-ERASED = ("data", "logs", "ports.json")
+ERASED = ("data", "logs", "records", "ports.json")
 Report = Callable[[str], None]
 
 
@@ -103,7 +103,7 @@ def stop(state: State, report: Report) -> bool:
 
 
 def erase(state: State, report: Report) -> None:
-    """Removes all data, logs and remembered ports; the unpacked servers stay. Raises ServiceFailed while it runs."""
+    """Removes all data, logs, records and remembered ports; the unpacked servers stay. Raises ServiceFailed while it runs."""
     asyncio.run(_alone(state, report, lambda: _remove(state.root / name for name in ERASED)))
 
 

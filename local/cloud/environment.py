@@ -45,6 +45,10 @@ GROUPS: dict[str, tuple[Setting, ...]] = {
         Setting(
             "SCHEDULE_FLOOR_SECONDS", "How often rate(1 minute) runs under `facet up`; a cloud's floor is 60.", "5"
         ),
+        Setting(
+            "FACET_RECORDS",
+            "Whether `facet up` keeps the last invocations, with all they were given: on or off; off with --only.",
+        ),
         Setting("APP_ALLOWED_HOSTS", "Host names it answers to, beside *.localhost, separated by commas.", "localhost"),
     ),
     "Limits and clean-up": (

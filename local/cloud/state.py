@@ -51,6 +51,11 @@ class State:
     def log(self, name: str) -> Path:
         return self._under("logs") / f"{name}.log"
 
+    @property
+    def records(self) -> Path:
+        """The file of the last invocations, which its writer creates."""
+        return self.root / "records" / "ring.db"
+
     def port(self, name: str) -> int:
         """The port remembered under this name if it is still free, else a new free one; kept for this process."""
         if name not in self._taken:

@@ -19,6 +19,8 @@ from local.cloud.triggers import Triggers
 from local.events import Shape
 from local.gateway.app import RequestLine, create_app
 from local.invoker import Invoker
+from local.records.recorder import Recorder, is_on
+from local.records.ring import Ring
 from local.services import agent, rabbitmq
 from local.services.stack import start_services
 from local.services.supervisor import Supervisor
@@ -58,6 +60,7 @@ class Stack:
     invoker: Invoker | None = None
     triggers: Triggers | None = None
     gateway: str | None = None
+    recorder: Recorder | None = None
     migrated: Any = None
     ready: bool = False
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -103,6 +106,7 @@ class Stack:
         for warning in (*template.warnings, *_syntax_errors(template)):
             self.report(f"template: {warning}")
         if parts & {"migrate", "functions", "triggers"}:
+            self.recorder = self._start_recorder()
             self.invoker = invoker = await self._start_invoker(template)
             if "migrate" in parts and "migrate" in template.functions:
                 await self._migrate(invoker)
@@ -113,6 +117,15 @@ class Stack:
         if "agent" in parts:
             await self._start_agent()
 
+    def _start_recorder(self) -> Recorder | None:
+        whole = self.options.parts >= {"services", "functions"}
+        if not is_on(self.settings.get("FACET_RECORDS", ""), whole=whole):
+            return None
+        ring = Ring(self.state.records, report=self.report)
+        self.running.callback(ring.close)
+        logs = self.state.log("functions").with_suffix("")
+        return Recorder(ring, lambda: self.template.functions if self.template else {}, logs=logs)
+
     async def _start_invoker(self, template: Template) -> Invoker:
         if template.missing:
             raise UpFailed(f"These settings have no value: {', '.join(template.missing)}. Put them into .env.")
@@ -121,6 +134,7 @@ class Stack:
             logs=self.state.log("functions").with_suffix(""),
             limits="lambda" if self.options.limits == "lambda" else "local",
             report=self.report,
+            on_invocation=self.recorder,
         )
         self.running.push_async_callback(invoker.stop, grace=2.0)
         await invoker.start()

@@ -40,19 +40,18 @@ class Record:
 
     @classmethod
     def of(cls, done: "Invocation", environment: str) -> "Record":
-        http = _HTTP_STATUS.search(done.payload[:_LOOKED_AT]) or _HTTP_STATUS.search(done.payload[-_LOOKED_AT:])
         root = _ROOT.search(done.trace)
         return cls(
             request_id=done.request_id,
             function=done.function,
             source=done.source,
             started=done.started,
-            began=getattr(done, "began", 0.0) or done.started,
+            began=done.began or done.started,
             duration_ms=done.report.duration_ms,
             init_ms=done.report.init_ms,
             status=done.report.status,
             error_type=done.report.error_type,
-            http_status=int(http[1]) if http and not done.function_error else None,
+            http_status=None if done.function_error else http_status(done.payload),
             trace=done.trace,
             trace_id=root[1] + root[2] if root else "",
             environment=environment,
@@ -62,3 +61,9 @@ class Record:
             payload=done.payload,
             log=done.log.encode("utf-8", "backslashreplace").decode(),
         )
+
+
+def http_status(payload: bytes) -> int | None:
+    """The status of an answer to HTTP; megabytes are not parsed for it."""
+    found = _HTTP_STATUS.search(payload[:_LOOKED_AT]) or _HTTP_STATUS.search(payload[-_LOOKED_AT:])
+    return int(found[1]) if found else None
