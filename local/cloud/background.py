@@ -103,7 +103,10 @@ def stop(state: State, report: Report) -> bool:
 
 
 def erase(state: State, report: Report) -> None:
-    """Removes all data, logs, records and remembered ports; the unpacked servers stay. Raises ServiceFailed while it runs."""
+    """Removes all data, logs, records and remembered ports, not the unpacked servers.
+
+    Raises ServiceFailed while it runs.
+    """
     asyncio.run(_alone(state, report, lambda: _remove(state.root / name for name in ERASED)))
 
 
