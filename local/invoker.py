@@ -7,7 +7,7 @@ import math
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from typing import Any, Literal
 from local.logs import FunctionLog
 from local.reload import Renewal
 from local.sandbox import faults, memory
+from local.sandbox import walls as sandbox_walls
 from local.sandbox.forks import ForkLauncher
 from local.sandbox.how import How
 from local.sandbox.launcher import Launcher, LaunchFailed, SpawnLauncher
@@ -87,7 +88,8 @@ class Invoker:
     """Runs the functions of a template.
 
     `honest_cold` gives every sandbox a fresh interpreter instead of a fork. `debug` names functions that get one
-    sandbox, in which debugpy listens on the port given. With `on_spans` sandboxes trace what they do.
+    sandbox, in which debugpy listens on the port given. With `on_spans` sandboxes trace what they do. They can
+    write to a /tmp of their own and to what is `visible`, without `walls` everywhere.
     """
 
     def __init__(
@@ -99,6 +101,8 @@ class Invoker:
         bounds: Bounds | None = None,
         honest_cold: bool = False,
         debug: Mapping[str, int] = MappingProxyType({}),
+        walls: bool = True,
+        visible: Sequence[Path] = (),
         report: Callable[[str], None] = print,
         on_invocation: Callable[[Invocation], None] | None = None,
         on_spans: OnSpans | None = None,
@@ -113,6 +117,7 @@ class Invoker:
         self._launcher: Launcher = self._fresh if spawns else _forks(template, logs, report, on_spans)
         self._debug = {name: (How(debug_port=port), asyncio.Lock()) for name, port in debug.items()}
         self._report = report
+        self._walls, self._visible = walls, visible
         self._alone: set[Lease] = set()
         self._bounds = bounds or Bounds()
         self._pool: Pool
@@ -127,6 +132,9 @@ class Invoker:
         """Make ready to start sandboxes. Raises LaunchFailed."""
         self._pool = Pool(self._bounds)
         self._renewal = Renewal(self._pool, lambda: self.template, self._try, self._report, untried=self._debug)
+        if self._walls and (reason := await asyncio.to_thread(sandbox_walls.available)):
+            self._walls = False
+            self._report(f"functions can write outside of /tmp here, which they cannot in Lambda: {reason}")
         await self._launcher.start()
         self._watching = asyncio.create_task(self._watch())
 
@@ -287,7 +295,13 @@ class Invoker:
         launcher = self._debuggable if how.debug_port is not None else self._fresh if how.alone else self._launcher
         log = self._logs[lease.spec.name]
         lease.sandbox = await Sandbox.launch(
-            lease.spec, launcher, body_limit=self.limits.response, log=log, how=how, on_spans=self._on_spans
+            lease.spec,
+            launcher,
+            body_limit=self.limits.response,
+            log=log,
+            how=how,
+            on_spans=self._on_spans,
+            walled=self._walls,
         )
         if self._closed:
             await lease.sandbox.end()
@@ -295,6 +309,7 @@ class Invoker:
         await lease.sandbox.initialise(
             request_id,
             project=self.template.path.parent,
+            visible=self._visible,
             response_limit=self.limits.response,
             report=self._report,
         )

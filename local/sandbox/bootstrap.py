@@ -16,6 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from local.sandbox import walls
 from local.sandbox.context import Context, RequestIds, set_up_logging
 from local.sandbox.frames import BEGUN, ERROR, FAILED, LISTENING, READY, RESULT, SPANS, Wire
 from local.sandbox.handler import Fault, Handler, load_handler
@@ -111,6 +112,7 @@ def _enter(init: Mapping[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(init["environment"])
     time.tzset()
+    walls.enter(shared=init["roots"], **init["tmp"])
     os.chdir(init["code"])
     own = str(Path(__file__).resolve().parents[2])
     sys.path[:] = [init["code"], *init["layers"], *(path for path in sys.path if path not in ("", own))]

@@ -1,6 +1,7 @@
 """Imports third-party packages ahead of the functions that will want them."""
 
 import ast
+import compileall
 import importlib
 import importlib.metadata
 import re
@@ -68,6 +69,7 @@ def _imported(folder: Path) -> Iterator[tuple[str, str | None]]:
     for file in sorted(folder.rglob("*.py")):
         if any(part.startswith(".") or part in _FOREIGN for part in file.relative_to(folder).parts):
             continue
+        compileall.compile_file(file, quiet=2)  # sandboxes cannot write what they have compiled
         try:
             tree = ast.parse(file.read_bytes())
         except (SyntaxError, ValueError):

@@ -6,9 +6,10 @@ import math
 import os
 import socket
 import sys
+import tempfile
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,6 +71,7 @@ class Sandbox:
         log: FunctionLog,
         how: How,
         on_spans: OnSpans | None,
+        folder: "tempfile.TemporaryDirectory[str] | None",
     ) -> None:
         self.spec = spec
         self.process = process
@@ -88,6 +90,7 @@ class Sandbox:
         """How many statements, messages and so on the last event took, and their milliseconds, where it was traced."""
         self._channel, self._log, self._tail = channel, log, ""
         self._started = self._began = 0.0
+        self._folder = folder
         self._output = Output(output, self._printed)
         self._ending: asyncio.Task[Exit] | None = None
         # Something the handler left behind may hold the channel open: the process's end is what counts.
@@ -105,8 +108,12 @@ class Sandbox:
         log: FunctionLog,
         how: How,
         on_spans: OnSpans | None = None,
+        walled: bool = True,
     ) -> "Sandbox":
-        """A process that has not imported anything of the function yet. Raises LaunchFailed."""
+        """A process that has not imported anything of the function yet. Raises LaunchFailed.
+
+        Unless it is `walled`, it gets a folder for temporary files.
+        """
         ours, theirs = socket.socketpair()
         read, write = os.pipe()
         try:
@@ -125,7 +132,8 @@ class Sandbox:
             ours.close()
             os.close(read)
             raise
-        return cls(spec, process, channel, read, log, how, on_spans)
+        folder = None if walled else tempfile.TemporaryDirectory(prefix="facet-", ignore_cleanup_errors=True)
+        return cls(spec, process, channel, read, log, how, on_spans, folder)
 
     @property
     def alive(self) -> bool:
@@ -137,7 +145,13 @@ class Sandbox:
         return self.spec.timeout if self.how.debug_port is None else None
 
     async def initialise(
-        self, request_id: str, *, project: Path, response_limit: int, report: Callable[[str], None]
+        self,
+        request_id: str,
+        *,
+        project: Path,
+        visible: Sequence[Path],
+        response_limit: int,
+        report: Callable[[str], None],
     ) -> None:
         """Import the handler. Raises InitFailed, or NotBegun when the sandbox was killed by nothing of its own."""
         init = {
@@ -152,6 +166,11 @@ class Sandbox:
             "debug_port": self.how.debug_port,
             "frozen_at": self.how.frozen_at,
             "tracing": self._tracing,
+            "tmp": {
+                "megabytes": self.spec.ephemeral_storage,
+                "visible": list(map(str, visible)),
+                "folder": self._folder.name if self._folder else None,
+            },
         }
         limit = max(_INIT_SECONDS, self.timeout or math.inf)
         self._started = time.perf_counter()
@@ -219,6 +238,8 @@ class Sandbox:
             ended = Exit(-9)
         self._channel.close()
         self._output.close()
+        if self._folder:
+            await asyncio.to_thread(self._folder.cleanup)
         return ended
 
     def _learn(self, header: Mapping[str, Any]) -> None:

@@ -159,6 +159,10 @@ class _Reader:
             memory=properties.whole("MemorySize", 128, low=128, high=10_240),
             environment=self._environment(properties.part("Environment").part("Variables")),
             reserved_concurrency=properties.whole("ReservedConcurrentExecutions", None),
+            provisioned_concurrency=properties.part("ProvisionedConcurrencyConfig").whole(
+                "ProvisionedConcurrentExecutions", 0
+            ),
+            ephemeral_storage=properties.part("EphemeralStorage").whole("Size", 512, low=512, high=10_240),
             url=self._url(properties),
             routes=routes,
             queues=queues,

@@ -91,6 +91,10 @@ class FunctionSpec:
     memory: int = 128
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     reserved_concurrency: int | None = None
+    provisioned_concurrency: int = 0
+    """How many sandboxes have imported it before the first event."""
+    ephemeral_storage: int = 512
+    """The size of its /tmp in MB."""
     url: FunctionUrl | None = None
     routes: tuple[Route, ...] = ()
     queues: tuple[QueueMapping, ...] = ()
@@ -107,4 +111,5 @@ class FunctionSpec:
     @property
     def program(self) -> tuple[object, ...]:
         """What a sandbox starts with: when it differs, those that run are out of date."""
-        return self.handler, self.module, self.code, self.layers, self.timeout, self.memory, self.environment
+        sizes = self.timeout, self.memory, self.ephemeral_storage
+        return self.handler, self.module, self.code, self.layers, self.environment, sizes

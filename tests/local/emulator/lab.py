@@ -74,6 +74,8 @@ def lab(
     bounds: Bounds | None = None,
     limits: Literal["local", "lambda"] = "local",
     honest_cold: bool = False,
+    debug: Mapping[str, int] | None = None,
+    walls: bool = True,
     edit: Callable[[str], str] = str,
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     **gateway: Any,
@@ -85,7 +87,15 @@ def lab(
     reports: list[str] = []
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         invoker = Invoker(
-            template, logs=folder / "logs", limits=limits, bounds=bounds, honest_cold=honest_cold, report=reports.append
+            template,
+            logs=folder / "logs",
+            limits=limits,
+            bounds=bounds,
+            honest_cold=honest_cold,
+            debug=debug or {},
+            walls=walls,
+            visible=[folder],
+            report=reports.append,
         )
         app = create_app(template, invoker, on_request=lines.append, **gateway)
         try:

@@ -170,7 +170,6 @@ def test_what_is_not_emulated_is_named(written: Any) -> None:
             Properties:
               CodeUri: code
               Handler: a.b
-              EphemeralStorage: {Size: 1024}
               DeadLetterQueue: {Type: SQS, TargetArn: !GetAtt Failed.Arn}
               EventInvokeConfig:
                 Qualifier: live
@@ -191,7 +190,6 @@ def test_what_is_not_emulated_is_named(written: Any) -> None:
         "ReadFunction.FunctionUrlConfig.InvokeMode: responses are buffered here",
         "ReadFunction.Layers: arn:aws:lambda:us-east-1:1:layer:x:1 is not in this template",
         "ReadFunction: DeadLetterQueue is not emulated",
-        "ReadFunction: EphemeralStorage is not emulated",
         "Table: AWS::Serverless::SimpleTable is not emulated",
     ]
 
