@@ -1,6 +1,7 @@
 """Brings new code to functions that run: one sandbox tries it, and until it has imported it the old ones answer."""
 
 import asyncio
+import contextlib
 import importlib.util
 import json
 import re
@@ -48,7 +49,8 @@ class Renewal:
         self._following = True
         for file in files:
             if file.suffix == ".py":  # Python knows a cached one by its size and the second it was written in
-                Path(importlib.util.cache_from_source(file)).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    Path(importlib.util.cache_from_source(file)).unlink()
         await self.renew([*self._pool.users(files), *self._pool.held])
 
     async def renew(self, names: Iterable[str]) -> None:
@@ -98,7 +100,7 @@ class Renewal:
             failure = ""
         except InitFailed as exc:
             failure = self._one_line(exc)
-        except (LaunchFailed, NotBegun, Refused) as exc:
+        except (LaunchFailed, NotBegun, Refused, OSError) as exc:
             failure = str(exc) or "the sandbox was killed"
         finally:
             self._pool.end_trial(lease, failure)

@@ -12,12 +12,13 @@ import pika  # type: ignore[import-untyped] # pika ships no py.typed
 
 from local.cloud import control, environment, listen, status
 from local.cloud.answers import Answers
+from local.cloud.follow import following
 from local.cloud.parts import PARTS
 from local.cloud.project import Project
 from local.cloud.state import State
 from local.cloud.triggers import Triggers
 from local.events import Shape
-from local.gateway.app import RequestLine, create_app
+from local.gateway.app import Gateway, RequestLine, create_app
 from local.invoker import Invoker
 from local.records.recorder import Recorder, is_on
 from local.records.ring import Ring
@@ -42,6 +43,7 @@ class Options:
     limits: str = "local"
     profile: Profile = "lambda"
     shape: Shape | None = None
+    reload: bool = False
     once: bool = False
     revision: str = "head"
 
@@ -59,6 +61,7 @@ class Stack:
     template: Template | None = None
     invoker: Invoker | None = None
     triggers: Triggers | None = None
+    app: Gateway | None = None
     gateway: str | None = None
     recorder: Recorder | None = None
     migrated: Any = None
@@ -114,6 +117,8 @@ class Stack:
                 self.triggers = await self._start_triggers(template, invoker)
             if "functions" in parts:
                 self.gateway = await self._start_gateway(template, invoker)
+            if self.options.reload:
+                await self.running.enter_async_context(following(self, invoker))
         if "agent" in parts:
             await self._start_agent()
 
@@ -168,10 +173,10 @@ class Stack:
         host = self.settings.get("APP_HOST", listen.LOOPBACK)
         sockets = listen.sockets(self.state, host, self._number("APP_PORT", listen.DEFAULT_PORT), self.report)
         hosts = [name.strip() for name in self.settings.get("APP_ALLOWED_HOSTS", "").split(",")]
-        app = create_app(
+        self.app = create_app(
             template, invoker, hosts=filter(None, hosts), on_request=self._answered, shape=self.options.shape
         )
-        await self.running.enter_async_context(listen.serving(app, sockets))
+        await self.running.enter_async_context(listen.serving(self.app, sockets))
         return f"http://localhost:{sockets[0].getsockname()[1]}"
 
     async def _start_agent(self) -> None:

@@ -3,9 +3,9 @@
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -13,14 +13,11 @@ from local.cloud import project
 from local.cloud.control import Client, NotRunning
 from local.cloud.parts import PARTS
 from local.cloud.state import State
-from local.events import Shape
 from local.verbs import json_option, reported, template_option, timed_line
 from local.verbs.shapes import shape_option
 
-if TYPE_CHECKING:
-    from local.triggers.queue import Profile
 
-
+# An option that is a field of Options needs no more than its line here and there.
 @click.command()
 @click.option("--detach", "-d", is_flag=True, help="Return as soon as everything is ready.")
 @click.option("--only", type=click.Choice(PARTS), multiple=True, help="Run only this part; may be repeated.")
@@ -32,17 +29,12 @@ if TYPE_CHECKING:
     default="lambda",
     help="How queues are delivered: batches until they succeed, or single CloudEvents with retries.",
 )
+@click.option("--no-reload", is_flag=True, help="Do not follow what is edited; with --only nothing is followed.")
 @shape_option("What calls the functions at every local URL, in place of what the template says.")
 @template_option
 @reported
 def up(
-    detach: bool,
-    only: Sequence[str],
-    no_agent: bool,
-    limits: str,
-    profile: "Profile",
-    shape: Shape | None,
-    template: Path | None,
+    detach: bool, only: Sequence[str], no_agent: bool, no_reload: bool, template: Path | None, **chosen: Any
 ) -> None:
     """Start services, functions, triggers and the agent, and print their URLs.
 
@@ -55,15 +47,23 @@ def up(
     if detach:
         from local.cloud import background
 
-        flags = [flag for part in only for flag in ("--only", part)] + ["--limits", limits, "--profile", profile]
-        flags += ["--as", shape] if shape else []
-        background.start(found, flags + ["--no-agent"] * no_agent, click.echo)
+        background.start(found, list(_flags(click.get_current_context())), click.echo)
         return
     from local.cloud import up as stack
 
     parts = frozenset(only or PARTS) - ({"agent"} if no_agent else set())
-    options = stack.Options(parts=parts, limits=limits, profile=profile, shape=shape, once=parts == {"migrate"})
+    options = stack.Options(parts=parts, reload=not (no_reload or only), once=parts == {"migrate"}, **chosen)
     asyncio.run(stack.serve(found, options, timed_line))
+
+
+def _flags(context: click.Context) -> Iterator[str]:
+    """The options of this call, for the one in the background."""
+    for option in context.command.params:
+        value = context.params[option.name or ""]
+        if option.name in ("detach", "template") or value in (None, False, ()):
+            continue
+        for each in value if isinstance(value, tuple) else (value,):
+            yield from (option.opts[0],) if each is True else (option.opts[0], str(each))
 
 
 @click.command()
