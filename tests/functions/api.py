@@ -1,22 +1,30 @@
 """Calls functions in this process with the events they get elsewhere."""
 
-import importlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
-import httpx
 import psycopg
 
 from facet import objects
 from facet.settings import settings
-from local.events import HttpRequest, RmqMessage, decode_response, http_event, rmq_event, schedule_event
+from local.events import RmqMessage, rmq_event, schedule_event
+from local.testing import Local
 
+PROJECT = Path(__file__).parents[2]
 PASSWORD = "correct horse battery staple"
 RESULTS_QUEUE = "generation_task_results"
+local: Local
+"""This project's functions, in this process; conftest.py sets it."""
+
+
+def begin_process() -> None:
+    """Make ready in a new process of a test, whose environment has the settings; all ends with that process."""
+    global local
+    local = Local(PROJECT / "template.yaml", raises=True).__enter__()
 
 
 @dataclass(frozen=True)
@@ -45,29 +53,16 @@ class Person:
         return {"access-token": self.access_token}
 
 
-def invoke(name: str, event: object) -> Any:
-    """Call a function as the runtime does: the event and the result are JSON."""
-    app = importlib.import_module(f"functions.{name}.handler").app
-    context = SimpleNamespace(
-        function_name=name, aws_request_id="request-1", get_remaining_time_in_millis=lambda: 30_000
-    )
-    return json.loads(json.dumps(app(json.loads(json.dumps(event)), context)))
+def invoke(name: str, event: Mapping[str, object]) -> Any:
+    """Call a function as the runtime does: the event and the result are JSON. Raises what the function raises."""
+    return local.invoke(name, event).json()
 
 
 def request(name: str, method: str, path: str, *, headers: Mapping[str, str] | None = None, **content: Any) -> Answer:
     """Send what httpx would (`json=`, `files=`, …) to a function's URL."""
-    sent = httpx.Request(method, f"http://api.test/api/v1{path}", headers=dict(headers or {}), **content)
-    event = http_event(
-        HttpRequest(
-            method,
-            sent.url.raw_path.decode().partition("?")[0],
-            sent.url.query.decode(),
-            headers=tuple((key.lower(), value) for key, value in sent.headers.items()),
-            body=sent.read(),
-        )
-    )
-    response = decode_response(json.dumps(invoke(name, event)).encode())
-    return Answer(response.status, dict(response.headers), response.body)
+    with local.http(name) as http:
+        response = http.request(method, f"/api/v1{path}", headers=headers, **content)
+    return Answer(response.status_code, dict(response.headers), response.content)
 
 
 def register(email: str, password: str = PASSWORD, name: str = "Ada Lovelace") -> Answer:

@@ -10,13 +10,16 @@ import psycopg
 import pytest
 from PIL import Image
 
+from local.testing import Local
 from tests.conftest import Settings
+from tests.functions import api
 from tests.servers import postgres
 
 
 @pytest.fixture(autouse=True)
-def _fresh(clean: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _fresh(clean: Settings, project: Local, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Empty tables and queues, and no connection warm from settings of another test."""
+    api.local = project
     yield
     from facet import broker
 

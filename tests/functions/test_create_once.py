@@ -182,6 +182,7 @@ def die_after_the_photo(headers: dict[str, str], photo: bytes) -> None:
     def dead(*_: object, **__: object) -> None:
         os._exit(7)
 
+    api.begin_process()
     pytest.MonkeyPatch().setattr(tasks, "create", dead)
     api.create(headers, photo)
 
@@ -190,6 +191,7 @@ _together: list[Barrier] = []
 
 
 def meet_at(barrier: Barrier) -> None:
+    api.begin_process()
     _together.append(barrier)
 
 

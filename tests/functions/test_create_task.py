@@ -222,6 +222,7 @@ _together: list[Barrier] = []
 
 
 def meet_at(barrier: Barrier) -> None:
+    api.begin_process()
     _together.append(barrier)
 
 

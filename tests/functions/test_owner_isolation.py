@@ -168,9 +168,9 @@ def state(sql: Sql) -> dict[str, str]:
 
 
 def told(answer: api.Answer, named: Party) -> tuple[int, str, str]:
-    """An answer without the ids that were asked for."""
+    """An answer without the ids that were asked for, and without its own."""
     body = answer.body.decode()
-    for value in named.ids.values():
+    for value in (*named.ids.values(), answer.headers["x-request-id"]):
         body = re.sub(rf"(?<![\w-]){re.escape(value)}(?![\w-])", "…", body)
     return answer.status, answer.headers["content-type"], body
 
