@@ -146,18 +146,24 @@ class Consumer:
             self.lost.set_result(reason)
 
 
-class _Connection(AsyncioConnection):  # type: ignore[misc] # pika is untyped
-    """pika ends the connection over properties that it cannot decode; here such a message arrives, to be rejected."""
+class Lenient:
+    """pika ends the connection over properties that it cannot decode; here such a message arrives all the same."""
+
+    _frame_buffer: bytes
 
     def _read_frame(self) -> tuple[int, Any]:
         try:
-            found: tuple[int, Any] = super()._read_frame()
+            found: tuple[int, Any] = super()._read_frame()  # type: ignore[misc] # that of the connection it is mixed into
         except _UNREADABLE as exc:
             kind, channel, size, _, _, body_size = struct.unpack_from(">BHLHHQ", self._frame_buffer)
             if kind != FRAME_HEADER:
                 raise
             return size + 8, Header(channel, body_size, BasicProperties(headers=exc))
         return found
+
+
+class _Connection(Lenient, AsyncioConnection):  # type: ignore[misc] # pika is untyped
+    pass
 
 
 def _camel_case(name: str) -> str:

@@ -74,11 +74,14 @@ class Queue:
                 http.delete(f"/connections/{quote(name, safe='')}", headers={"X-Reason": "bounce"}).raise_for_status()
             return len(names)
 
-    def take_when_there(self, name: str) -> bytes:
+    def await_depth(self, name: str, depth: int) -> None:
         deadline = time.monotonic() + PATIENCE
-        while (found := self.take(name)) is None:
-            assert time.monotonic() < deadline, f"nothing came into {name}"
-        return found
+        while self.depth(name) != depth:
+            assert time.monotonic() < deadline, f"{name} has {self.depth(name)} messages"
+
+    def channel(self) -> Any:
+        """One more channel, whose consumer ends with the connection."""
+        return self._connection.channel()
 
     def delete(self) -> None:
         self._channel.queue_delete(self.name)
@@ -302,7 +305,7 @@ def test_what_keeps_coming_back_ends_in_the_dead_letters_by_the_queues_own_limit
     (sample.folder / "fail").touch()
     for seen in (1, 2, 3):  # a stop gives the message back
         triggered(sample, queue, lambda seen=seen: len(batches(sample)) >= seen)  # type: ignore[misc] # as in `triggered`
-    assert queue.take_when_there(dead) == b"poison"
+    queue.await_depth(dead, 1)
     assert queue.depth() == 0
 
 

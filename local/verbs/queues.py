@@ -1,0 +1,151 @@
+"""`facet queue …`: what waits in the broker's queues, what is dead in them, and sending it back."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from local.verbs import json_option, reported, template_option
+
+if TYPE_CHECKING:
+    from local.cloud.queues import Queues
+
+queue_argument = click.argument("queue")
+
+
+@click.group()
+def queue() -> None:
+    """Queues of the broker. QUEUE is a queue's name, or `tasks` or `results` for those of the settings.
+
+    \b
+    facet queue list
+    facet queue dead results
+    facet queue redrive results --all
+    """
+
+
+@queue.command("list")
+@json_option
+@template_option
+@reported
+def list_(as_json: bool, template: Path | None) -> None:
+    """List the queues: what waits, what consumers hold (up to 5 s old), and whose dead letters they are."""
+    from local import template as templates
+    from local.cloud import environment, project
+
+    found = project.find(template)
+    mappings = templates.load(found.template, environment.effective(found.root)).queues
+    rows = [asdict(row) for row in opened(template).rows([mapping.queue for mapping in mappings])]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        held = "" if row["unacked"] is None else f"{row['unacked']:>5} held"
+        dead = f"  dead letters of {row['dead_letters_of']}" if row["dead_letters_of"] else ""
+        consumers = f"{row['consumers']:>3} consumers"
+        click.echo(f"{row['name']:<36} {row['depth']:>6} waiting {held} {consumers}  {row['type'] or ''}{dead}")
+
+
+@queue.command()
+@queue_argument
+@click.option("-n", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many messages.")
+@json_option
+@template_option
+@reported
+def peek(queue: str, count: int, as_json: bool, template: Path | None) -> None:
+    """Print the first messages of QUEUE, without secrets.
+
+    RabbitMQ shows a message only by handing it out: it goes back to its place, marked as redelivered, and a quorum
+    queue counts that as one of the deliveries it allows. One that has none left goes to the end, counted anew.
+    """
+    _print(opened(template).peek(queue, count), as_json)
+
+
+@queue.command()
+@click.argument("queue", required=False)
+@click.option(
+    "-n", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many of each queue."
+)
+@json_option
+@template_option
+@reported
+def dead(queue: str | None, count: int, as_json: bool, template: Path | None) -> None:
+    """Print the dead letters of QUEUE, or of all queues, and why they are dead; without secrets."""
+    queues = opened(template)
+    if queue:
+        names = [f"{queues.named(queue).removesuffix('.dead')}.dead"]
+    else:
+        names = [row.name for row in queues.rows() if row.dead_letters_of and row.depth]
+    letters = [{"queue": name, **letter} for name in names for letter in queues.peek(name, count)]
+    _print(letters, as_json)
+
+
+@queue.command()
+@queue_argument
+@click.option("--all", "everything", is_flag=True, help="Every dead letter that is there now.")
+@click.option("--id", "message_id", help="The one with this message id.")
+@click.option("--body", type=click.File("rb"), help="With --id: send this instead of its body; - reads standard input.")
+@json_option
+@template_option
+@reported
+def redrive(
+    queue: str,
+    everything: bool,
+    message_id: str | None,
+    body: BinaryIO | None,
+    as_json: bool,
+    template: Path | None,
+) -> None:
+    """Send dead letters of QUEUE back to where they came from, without the reason in their headers.
+
+    None is lost, whatever happens; one may come twice. The header x-redriven counts how often it was sent back.
+    """
+    if everything == (message_id is not None):
+        raise click.UsageError("Say which: --all or --id MESSAGE_ID (`facet queue dead` lists them).")
+    if body is not None and message_id is None:
+        raise click.UsageError("--body goes with --id: it replaces one message's body.")
+    number = opened(template).redrive(queue, message_id, body.read() if body else None)
+    click.echo(json.dumps({"redriven": number}) if as_json else f"{number} sent back.")
+
+
+@queue.command()
+@queue_argument
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@template_option
+@reported
+def purge(queue: str, yes: bool, as_json: bool, template: Path | None) -> None:
+    """Delete every waiting message of QUEUE, for good."""
+    queues = opened(template)
+    if not yes:
+        click.confirm(f"Delete every message that waits in {queues.named(queue)}?", abort=True)
+    number = queues.purge(queue)
+    click.echo(json.dumps({"deleted": number}) if as_json else f"{number} deleted.")
+
+
+def opened(template: Path | None) -> "Queues":
+    """The queues of the project's broker."""
+    from local.cloud import project
+    from local.cloud.broker import Broker
+    from local.cloud.queues import Queues
+    from local.cloud.state import State
+
+    found = project.find(template)
+    return Queues(Broker.of(found, State.open(found.root)))
+
+
+def _print(letters: Sequence[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(letters, indent=2))
+        return
+    for letter in letters:
+        place = f"{letter['queue']}  " if "queue" in letter else ""
+        reason = f"  {letter['error_code']}: {letter['error']}".rstrip(": ") if letter["error_code"] else ""
+        again = "  redelivered" if letter["redelivered"] else ""
+        click.echo(f"{place}{letter['message_id'] or 'without an id'}{again}{reason}")
+        click.echo(f"  {letter['body']}")
+    if not letters:
+        click.echo("There are none.")
