@@ -19,6 +19,8 @@ class Verbs(click.Group):
         "keys": ("apikey",),
         "users": ("user",),
         "tasks": ("task",),
+        "queues": ("queue",),
+        "send": ("send",),
         "schedules": ("schedule",),
         "legacy": ("import-legacy",),
     }
