@@ -18,6 +18,7 @@ def app(event: dict[str, Any], context: Any) -> Any:
         return event["respond"]
     if event.get("rawQueryString") == "respond":
         return json.loads(event["body"])
+    client = context.client_context
     seen = {
         "event": event,
         "greeting": hello(os.environ["GREETING"]),
@@ -33,5 +34,6 @@ def app(event: dict[str, Any], context: Any) -> Any:
         "arn": context.invoked_function_arn,
         "memory": context.memory_limit_in_mb,
         "log_stream": context.log_stream_name,
+        "client_context": client and {"custom": client.custom, "app_title": client.client.app_title},
     }
     return {"statusCode": 200, "body": json.dumps(seen)} if "httpMethod" in event else seen
