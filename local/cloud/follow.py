@@ -29,7 +29,7 @@ class Followed(Protocol):
 @contextlib.asynccontextmanager
 async def following(stack: Followed, invoker: Invoker) -> AsyncIterator[None]:
     """Until the block ends."""
-    task = asyncio.create_task(_follow(stack, invoker))
+    task = asyncio.create_task(_follow(stack, invoker, watch.look(invoker.template)))
     task.add_done_callback(lambda _: _explain(task, stack.report))
     try:
         yield
@@ -38,10 +38,10 @@ async def following(stack: Followed, invoker: Invoker) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _follow(stack: Followed, invoker: Invoker) -> None:
+async def _follow(stack: Followed, invoker: Invoker, seen: watch.Seen) -> None:
     await invoker.reload(())
     async with asyncio.TaskGroup() as renewing:
-        async for changed in watch.changes(lambda: invoker.template):
+        async for changed in watch.changes(lambda: invoker.template, seen):
             if invoker.template.path in changed:
                 await _replace_template(stack, invoker)
             if not changed.isdisjoint(invoker.template.requirements):

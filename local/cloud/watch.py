@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from pathlib import Path
 
 from watchfiles import DefaultFilter, awatch
@@ -17,26 +17,28 @@ LOOK_MS = 2000
 POLL_SECONDS = 0.5
 
 Files = dict[Path, tuple[int, int]]
+Seen = tuple[Files, frozenset[Path]]
 
 
-async def changes(template: Callable[[], Template]) -> AsyncIterator[frozenset[Path]]:
-    """The files that were written, made or removed, each time there are some.
+async def changes(template: Callable[[], Template], seen: Seen) -> AsyncGenerator[frozenset[Path], None]:
+    """The files that were written, made or removed since they were seen, each time there are some.
 
     What counts is a comparison of the files themselves; the kernel's events say when to make one. Without them (no
     inotify, or no more watches) it is made twice a second.
     """
-    files, folders = await asyncio.to_thread(_scan, template())
+    files, folders = seen
     while True:
-        async for _ in _stirred(folders):
-            before, (files, now) = files, await asyncio.to_thread(_scan, template())
-            if changed := frozenset(path for path, _ in before.items() ^ files.items()):
-                yield changed
-            if now != folders:
-                folders = now
-                break
+        async with contextlib.aclosing(_stirred(folders)) as stirred:
+            async for _ in stirred:
+                before, (files, now) = files, await asyncio.to_thread(look, template())
+                if changed := frozenset(path for path, _ in before.items() ^ files.items()):
+                    yield changed
+                if now != folders:
+                    folders = now
+                    break
 
 
-async def _stirred(folders: Iterable[Path]) -> AsyncIterator[None]:
+async def _stirred(folders: Iterable[Path]) -> AsyncGenerator[None, None]:
     """Each time something may have happened in these folders."""
     yield None  # what happened before they were watched
     try:
@@ -56,7 +58,7 @@ async def _stirred(folders: Iterable[Path]) -> AsyncIterator[None]:
             yield None
 
 
-def _scan(template: Template) -> tuple[Files, frozenset[Path]]:
+def look(template: Template) -> Seen:
     """The template's files by the time they were written and their size, and the folders they are in."""
     roots = dict.fromkeys(path for spec in template.functions.values() for path in (spec.code, *spec.layers))
     folders = {folder: names for root in roots for folder, names in _walk(root)}
