@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -130,10 +131,15 @@ class ScheduleTrigger:
         return None
 
     def _event(self, moment: datetime) -> Mapping[str, Any] | bytes:
-        given = self.schedule.input
+        given, source = self.schedule.input, self.schedule.source
+        event = schedule_event(self.schedule.name, moment, source=source)
         if given is None:
-            return schedule_event(self.schedule.name, moment, source=self.schedule.source)
-        return given.encode() if isinstance(given, str) else dict(given)
+            return event
+        text = given if isinstance(given, str) else json.dumps(given)
+        if source == "aws.scheduler":  # its input may ask for these
+            for name, value in (("scheduled-time", "time"), ("execution-id", "id")):
+                text = text.replace(f"<aws.scheduler.{name}>", event[value])
+        return text.encode()
 
 
 def named(triggers: Iterable[ScheduleTrigger], name: str) -> ScheduleTrigger:

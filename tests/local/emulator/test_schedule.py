@@ -13,7 +13,7 @@ from local.sandbox.pool import Busy
 from local.sandbox.report import Report
 from local.template.spec import Schedule
 from local.triggers.cron import BadSchedule, parse
-from local.triggers.schedule import ScheduleTrigger
+from local.triggers.schedule import ScheduleTrigger, UnknownSchedule, named
 
 NOW = datetime(2026, 11, 22, 20, 30, 15, tzinfo=UTC)  # a Sunday
 
@@ -253,3 +253,49 @@ def test_firing_waits_for_the_run_under_way() -> None:
 
     asyncio.run(fire())
     assert (len(calls.events), calls.most_at_once) == (2, 1)
+
+
+def test_the_input_of_a_scheduler_may_ask_for_the_time() -> None:
+    clock = FakeClock(timedelta(minutes=1, seconds=1))
+    calls = Calls(clock)
+    ran(sweep(input='{"now": "<aws.scheduler.scheduled-time>"}', source="aws.scheduler"), clock, calls)
+    assert calls.events == [{"now": "2026-11-22T20:31:15Z"}]
+
+
+def test_a_schedule_tells_when_it_is_due() -> None:
+    async def run() -> list[Any]:
+        clock = FakeClock(timedelta(seconds=0))
+        triggers = [ScheduleTrigger(each, Calls(clock).invoke, clock=clock) for each in (sweep(), sweep(enabled=False))]
+        for trigger in triggers:
+            trigger.start()
+        await asyncio.sleep(0)
+        rows = [trigger.described() for trigger in triggers]
+        for trigger in triggers:
+            await trigger.stop()
+        return rows
+
+    first, second = asyncio.run(run())
+    assert first == {
+        "name": "relay.Sweep",
+        "function": "relay",
+        "expression": "rate(1 minute)",
+        "timezone": "UTC",
+        "enabled": True,
+        "due": "2026-11-22T20:31:15+00:00",
+    }
+    assert (second["enabled"], second["due"]) == (False, None)
+
+
+def test_a_schedule_is_known_by_its_name_or_that_of_its_only_function() -> None:
+    clock = FakeClock(timedelta(0))
+    schedules = [sweep(), Schedule("tick.A", "tick", "rate(1 day)"), Schedule("tick.B", "tick", "rate(1 day)")]
+    triggers = [ScheduleTrigger(each, Calls(clock).invoke, clock=clock) for each in schedules]
+    assert [named(triggers, name) for name in ("relay.Sweep", "relay", "tick.B")] == [
+        triggers[0],
+        triggers[0],
+        triggers[2],
+    ]
+    with pytest.raises(UnknownSchedule, match=r"tick is more than one schedule. There are: tick.A, tick.B\."):
+        named(triggers, "tick")
+    with pytest.raises(UnknownSchedule, match=r"tock is no schedule. There are: relay.Sweep, tick.A, tick.B\."):
+        named(triggers, "tock")
