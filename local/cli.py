@@ -15,6 +15,7 @@ class Verbs(click.Group):
         "demo": ("demo",),
         "functions": ("functions", "routes", "invoke"),
         "logs": ("logs",),
+        "trace": ("trace",),
         "internal": ("migrate", "revision", "token"),
         "keys": ("apikey",),
         "users": ("user",),

@@ -29,6 +29,7 @@ def described(stack: "Stack") -> dict[str, Any]:
         "state": str(stack.state.root),
         "services": {program.name: _service(stack, program) for program in programs},
         "functions": {},
+        **({"otlp": stack.settings["OTEL_EXPORTER_OTLP_ENDPOINT"]} if stack.tracing else {}),
         **_served(stack),
     }
 
@@ -44,6 +45,7 @@ def _served(stack: "Stack") -> dict[str, Any]:
     rows = [manifest.row(spec, stack.gateway, live.get(spec.name, manifest.NO_SANDBOXES)) for spec in functions]
     served = {
         "gateway": stack.gateway,
+        "edge": stack.edge,
         "api": stack.gateway + (prefix if any(route.path.startswith(prefix) for route in routes) else ""),
         "functions": {row["name"]: row for row in rows},
     }

@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator
 
 from pika import ConnectionParameters  # type: ignore[import-untyped] # pika ships no py.typed
 
+from local.asynchronous import EventQueue
 from local.invoker import Invoker
 from local.template import Template
 from local.template.spec import QueueMapping, Schedule
+from local.tracing.cloud import continuing
 from local.triggers.queue import Profile, QueueTrigger
 from local.triggers.schedule import ScheduleTrigger
 
@@ -25,13 +27,15 @@ class Triggers:
     def __init__(
         self,
         invoker: Invoker,
+        events: EventQueue,
         broker: ConnectionParameters | None,
         *,
         floor: float,
         profile: Profile = "lambda",
         report: Callable[[str], None],
     ) -> None:
-        self._invoker, self._broker, self._floor, self._report = invoker, broker, floor, report
+        self._invoker, self._events, self._broker = invoker, events, broker
+        self._floor, self._report = floor, report
         self._profile = profile
         self._running: dict[str, tuple[Declared, Trigger]] = {}
 
@@ -64,13 +68,14 @@ class Triggers:
 
     def _made(self, declared: Declared) -> Trigger:
         if isinstance(declared, Schedule):
-            return ScheduleTrigger(declared, self._invoker.invoke, fastest=self._floor, report=self._report)
+            return ScheduleTrigger(declared, self._events.invoke, fastest=self._floor, report=self._report)
         if self._broker is None:
             raise BrokerUnknown(
                 f"Queue {declared.queue} needs a broker: put RABBITMQ_HOST, RABBITMQ_USER and RABBITMQ_PASSWORD "
                 "into .env, or start `facet up` anew with its services."
             )
-        return QueueTrigger(declared, self._broker, self._invoker.invoke, profile=self._profile, report=self._report)
+        invoke = continuing(self._invoker.invoke)
+        return QueueTrigger(declared, self._broker, invoke, profile=self._profile, report=self._report)
 
 
 async def _stopped(trigger: Trigger) -> None:

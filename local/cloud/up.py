@@ -10,6 +10,7 @@ from typing import Any
 
 import pika  # type: ignore[import-untyped] # pika ships no py.typed
 
+from local.asynchronous import EventQueue
 from local.cloud import control, environment, listen, status
 from local.cloud.answers import Answers
 from local.cloud.follow import following
@@ -17,15 +18,18 @@ from local.cloud.parts import PARTS
 from local.cloud.project import Project
 from local.cloud.state import State
 from local.cloud.triggers import Triggers
+from local.edge import serving as edge
 from local.events import Shape
 from local.gateway.app import Gateway, RequestLine, create_app
-from local.invoker import Invoker
+from local.invoker import Invocation, Invoker
 from local.records.recorder import Recorder, is_on
 from local.records.ring import Ring
 from local.services import agent, rabbitmq
 from local.services.stack import start_services
 from local.services.supervisor import Supervisor
 from local.template import Template, load
+from local.tracing.cloud import Tracing
+from local.tracing.collector import collecting
 from local.triggers.queue import Profile
 
 Report = Callable[[str], None]
@@ -63,7 +67,10 @@ class Stack:
     triggers: Triggers | None = None
     app: Gateway | None = None
     gateway: str | None = None
+    events: EventQueue | None = None
+    edge: str | None = None
     recorder: Recorder | None = None
+    tracing: Tracing | None = None
     migrated: Any = None
     ready: bool = False
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -110,13 +117,17 @@ class Stack:
             self.report(f"template: {warning}")
         if parts & {"migrate", "functions", "triggers"}:
             self.recorder = self._start_recorder()
+            if self.recorder:
+                await self._start_tracing(self.recorder.ring)
             self.invoker = invoker = await self._start_invoker(template)
             if "migrate" in parts and "migrate" in template.functions:
                 await self._migrate(invoker)
+            self.events = events = self._start_events(invoker)
             if "triggers" in parts:
-                self.triggers = await self._start_triggers(template, invoker)
+                self.triggers = await self._start_triggers(template, invoker, events)
             if "functions" in parts:
                 self.gateway = await self._start_gateway(template, invoker)
+                self.edge = await self._start_edge(invoker, events)
             if self.options.reload:
                 await self.running.enter_async_context(following(self, invoker))
         if "agent" in parts:
@@ -131,6 +142,11 @@ class Stack:
         logs = self.state.log("functions").with_suffix("")
         return Recorder(ring, lambda: self.template.functions if self.template else {}, logs=logs)
 
+    async def _start_tracing(self, ring: Ring) -> None:
+        self.tracing = Tracing(ring.spans)
+        endpoint = await self.running.enter_async_context(collecting(self.state, ring.spans, self.report))
+        self.settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint} | self.settings
+
     async def _start_invoker(self, template: Template) -> Invoker:
         if template.missing:
             raise UpFailed(f"These settings have no value: {', '.join(template.missing)}. Put them into .env.")
@@ -139,7 +155,8 @@ class Stack:
             logs=self.state.log("functions").with_suffix(""),
             limits="lambda" if self.options.limits == "lambda" else "local",
             report=self.report,
-            on_invocation=self.recorder,
+            on_invocation=self._ended,
+            on_spans=self.tracing.spans if self.tracing else None,
         )
         self.running.push_async_callback(invoker.stop, grace=2.0)
         await invoker.start()
@@ -153,9 +170,17 @@ class Stack:
             raise UpFailed(f"The migration failed: {self.migrated['errorMessage']}\nMore of it: facet logs migrate")
         self.report(f"migrate: schema {self.migrated['schema']}, queues {', '.join(self.migrated['queues'])}")
 
-    async def _start_triggers(self, template: Template, invoker: Invoker) -> Triggers:
+    def _start_events(self, invoker: Invoker) -> EventQueue:
+        seconds = self._number("ASYNC_RETRY_SECONDS", 2)
+        events = EventQueue(invoker, lambda: invoker.template, retry_seconds=seconds, report=self.report)
+        self.running.push_async_callback(events.stop, grace=2.0)
+        return events
+
+    async def _start_triggers(self, template: Template, invoker: Invoker, events: EventQueue) -> Triggers:
         floor = self._number("SCHEDULE_FLOOR_SECONDS", 5)
-        triggers = Triggers(invoker, self._broker(), floor=floor, profile=self.options.profile, report=self.report)
+        triggers = Triggers(
+            invoker, events, self._broker(), floor=floor, profile=self.options.profile, report=self.report
+        )
         self.running.push_async_callback(triggers.stop)
         await triggers.follow(template)
         return triggers
@@ -176,8 +201,17 @@ class Stack:
         self.app = create_app(
             template, invoker, hosts=filter(None, hosts), on_request=self._answered, shape=self.options.shape
         )
-        await self.running.enter_async_context(listen.serving(self.app, sockets))
+        app = self.tracing.requests(self.app) if self.tracing else self.app
+        await self.running.enter_async_context(listen.serving(app, sockets))
         return f"http://localhost:{sockets[0].getsockname()[1]}"
+
+    async def _start_edge(self, invoker: Invoker, events: EventQueue) -> str:
+        port = self._number("EDGE_PORT", edge.DEFAULT_PORT)
+        return await self.running.enter_async_context(
+            edge.serving(
+                self.state, self.settings, invoker, events, port=port, gateway=lambda: self.gateway, report=self.report
+            )
+        )
 
     async def _start_agent(self) -> None:
         if not agent.installed():
@@ -192,6 +226,11 @@ class Stack:
         except ValueError:
             raise UpFailed(f"{name} is {self.settings[name]!r}, which is no number. Correct it in .env.") from None
 
+    def _ended(self, done: Invocation) -> None:
+        if self.tracing and self.recorder:
+            self.tracing.note(done)
+            self.recorder(done)
+
     def _answered(self, line: RequestLine) -> None:
         cold = ", cold" if line.cold else ""
         function = line.function or "gateway"
@@ -199,7 +238,7 @@ class Stack:
 
     def _announce(self) -> None:
         told = status.described(self)
-        for name in ("api", "docs"):
+        for name in ("api", "docs", "edge"):
             if name in told:
                 self.report(f"{name}: {told[name]}")
         self.report("ready")

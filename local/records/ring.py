@@ -3,6 +3,7 @@
 import contextlib
 import json
 import queue
+import re
 import sqlite3
 import threading
 import time
@@ -39,6 +40,11 @@ _SPANS_PER_RECORD = 20
 _LARGEST_SPAN = 65_536
 _BATCH = 500
 _PATIENCE = 5.0
+
+# What an id may be written in: W3C's traceparent, or X-Ray's header.
+_TRACE_ID = re.compile(r"^(?:root=)?1-(?=[0-9a-f]{8}-[0-9a-f]{24}\b)|^00-(?=[0-9a-f]{32}-)|(?<=^00-.{32})-.*|;.*")
+_ID = re.compile(r"[0-9a-f][0-9a-f-]{3,63}")
+_NAMING = ("faas.invocation_id", "messaging.message.conversation_id", "messaging.message.id")
 
 Change = Callable[[sqlite3.Connection], object]
 
@@ -109,6 +115,24 @@ class Ring:
                 (trace_id, trace_id),
             )
             return [json.loads(span) for (span,) in rows]
+
+    def find_trace(self, text: str) -> str:
+        """The newest trace whose id begins so, or in which an invocation or a message has such an id.
+
+        Raises RecordNotFound and RecordsUnreadable.
+        """
+        wanted = _TRACE_ID.sub("", text.strip().lower())
+        if not _ID.fullmatch(wanted):
+            raise RecordNotFound(f"{text!r} is no id: give a task's UUID, an x-request-id or a trace id.")
+        told = " OR ".join(f"""instr(span, '"{name}": "' || :id) > 0""" for name in _NAMING)
+        found = f"SELECT trace_id FROM spans WHERE instr(trace_id, replace(:id, '-', '')) = 1 OR {told}"  # noqa: S608
+        with self._reading() as conn:
+            row = conn.execute(f"{found} ORDER BY seq DESC LIMIT 1", {"id": wanted}).fetchone()
+        if row is None:
+            raise RecordNotFound(
+                f"No trace is kept of {text}. A trace begins with a request to the gateway of a running `facet up`."
+            )
+        return str(row[0])
 
     def flush(self) -> None:
         """Return when all that was added is on disk, or after 5 s."""

@@ -1,0 +1,111 @@
+"""What the cloud itself knows of a trace: requests, messages, cold starts, invocations that ended too soon to tell."""
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.trace import StatusCode
+
+from local.gateway.incoming import Receive, Scope, Send
+from local.tracing import xray
+from local.tracing.sdk import Tracer, header_of, plain
+
+if TYPE_CHECKING:
+    from local.invoker import Invocation
+
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Keep = Callable[[list[dict[str, Any]]], None]
+
+_TRIGGERS = {"http": "http", "queue": "pubsub", "schedule": "timer"}
+_UNTOLD = frozenset({"Runtime.ExitError", "Sandbox.Timedout"})
+
+
+class Tracing:
+    """`keep` gets all spans of a stack: those of requests, of sandboxes, and of what sandboxes cannot tell."""
+
+    def __init__(self, keep: Keep) -> None:
+        self._keep = keep
+        self._tracers: dict[str, Tracer] = {}
+
+    def spans(self, function: str, spans: list[dict[str, Any]]) -> None:
+        """What a sandbox told."""
+        self._keep(spans)
+
+    def requests(self, app: Application) -> Application:
+        """The application with its requests as server spans; they go on as X-Amzn-Trace-Id, as a load balancer's do."""
+
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http":
+                return await app(scope, receive, send)
+            span = self._tracer("gateway").start(
+                f"{scope['method']} {scope['path']}",
+                "server",
+                _header(dict(scope["headers"])),
+                {"http.request.method": scope["method"], "url.path": scope["path"]},
+            )
+            headers = [item for item in scope["headers"] if item[0] != b"x-amzn-trace-id"]
+            headers.append((b"x-amzn-trace-id", header_of(span).encode()))
+
+            async def answer(message: Any) -> None:
+                if message["type"] == "http.response.start":
+                    span.set_attribute("http.response.status_code", message["status"])
+                    if message["status"] >= 500:
+                        span.set_status(StatusCode.ERROR)
+                await send(message)
+
+            try:
+                await app({**scope, "headers": headers}, receive, answer)
+            finally:
+                span.end()
+
+        return serve
+
+    def note(self, done: "Invocation") -> None:
+        """The start of a sandbox, and an invocation that ended with its sandbox."""
+        report, end = done.report, done.started + done.report.duration_ms / 1000
+        if report.cold or not done.began:
+            began = done.began or end
+            start = began - report.init_ms / 1000 if report.init_ms else done.started
+            self._made(done, "start of a sandbox", "internal", start, began, None if done.began else report.error_type)
+        if done.began and report.error_type in _UNTOLD:
+            end = done.began + report.duration_ms / 1000
+            self._made(done, done.function, "server", done.began, end, report.error_type)
+
+    def _made(self, done: "Invocation", name: str, kind: str, start: float, end: float, error: str | None) -> None:
+        named = {"faas.invocation_id": done.request_id, "faas.trigger": _TRIGGERS.get(done.source, "other")}
+        span = self._tracer(done.function).start(name, kind, done.trace, named, at=start)
+        if error:
+            span.set_attribute("error.type", error)
+            span.set_status(StatusCode.ERROR)
+        span.end(int(end * 1e9))
+
+    def _tracer(self, service: str) -> Tracer:
+        if service not in self._tracers:
+            self._tracers[service] = Tracer(service, lambda span: self._keep([plain(span)]))
+        return self._tracers[service]
+
+
+def continuing(invoke: Callable[..., Awaitable["Invocation"]]) -> Callable[..., Coroutine[Any, Any, "Invocation"]]:
+    """`invoke` for messages: in their trace where they are all of one, else in a trace of its own."""
+
+    async def call(name: str, event: Mapping[str, Any] | bytes, /, *, source: str) -> "Invocation":
+        came_with = [xray.of_traceparent(text) for text in _traceparents(event)] if isinstance(event, Mapping) else []
+        one = len({header and xray.ids(header)[0] for header in came_with}) == 1
+        return await invoke(name, event, source=source, trace=came_with[0] if one else None)
+
+    return call
+
+
+def _traceparents(event: Mapping[str, Any]) -> list[object]:
+    if "rmqMessagesByQueue" in event:
+        messages = [message for batch in event["rmqMessagesByQueue"].values() for message in batch]
+        headers = [(message["basicProperties"].get("headers") or {}).get("traceparent") for message in messages]
+        return [
+            bytes(text["bytes"]).decode() if isinstance(text, dict) and "bytes" in text else None for text in headers
+        ]
+    return [event.get("headers", {}).get("traceparent")]
+
+
+def _header(headers: Mapping[bytes, bytes]) -> str:
+    """What a request came with, as X-Amzn-Trace-Id."""
+    given = xray.of_traceparent(headers.get(b"traceparent", b"").decode("latin-1"))
+    return given or headers.get(b"x-amzn-trace-id", b"").decode("latin-1")
