@@ -11,9 +11,11 @@ class Verbs(click.Group):
     """Commands by name, in modules of `local.verbs`: a short verb does not pay for the imports of the others."""
 
     modules: ClassVar[dict[str, tuple[str, ...]]] = {
-        "stack": ("up", "down", "status", "doctor", "reset", "env"),
+        "stack": ("up", "down", "status", "doctor", "reset"),
+        "env": ("env",),
         "demo": ("demo",),
         "functions": ("functions", "routes", "invoke"),
+        "event": ("event",),
         "logs": ("logs",),
         "trace": ("trace",),
         "internal": ("migrate", "revision", "token"),

@@ -11,6 +11,7 @@ from local.cloud import project
 from local.cloud.control import Client, NotRunning
 from local.cloud.state import State
 from local.verbs import json_option, reported, template_option
+from local.verbs.shapes import shape_option
 
 
 @click.command()
@@ -55,12 +56,15 @@ def _manifest(template: Path | None) -> list[dict[str, Any]]:
 @click.command()
 @click.argument("name")
 @click.option("--event", "event_file", type=click.File("rb"), help="A complete event as JSON; - reads standard input.")
-@click.option("--body", help="A JSON body for the function's route, its queue's message, or else its event.")
+@click.option(
+    "--body", help="A JSON body for the function's route, its queue's message, or else its event; @FILE reads one."
+)
 @click.option("--file", "photo", help="A file to upload as a form, as PATH or FIELD=PATH.")
 @click.option("--header", "-H", "headers", multiple=True, metavar="'NAME: VALUE'", help="May be repeated.")
 @click.option("--method", help="Which of the function's routes, by method.")
 @click.option("--path", help="The path of the request, where the route has parameters.")
-@click.option("--as", "shape", type=click.Choice(["furl", "rest", "alb"]), default="furl", help="The event's shape.")
+@shape_option("What the event comes from.", "cloudevent", default="furl")
+@click.option("--check/--no-check", "checked", default=True, help="Refuse an event file that no source would send.")
 @click.option("--log", "show_log", is_flag=True, help="Print the invocation's log on standard error.")
 @template_option
 @reported

@@ -1,28 +1,17 @@
-"""Builds the event of `facet invoke`: given as a file, made of a body or a file, in the shape of any HTTP source."""
+"""Builds the event of `facet invoke`: given as a file, or made of a body in the shape of what triggers the function."""
 
-import json
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, BinaryIO
-
-import httpx
 
 from local import template
 from local.cloud import environment
 from local.cloud.project import Project
-from local.events import HttpRequest, RmqMessage, alb_event, http_event, rest_event, rmq_event, schedule_event
+from local.events import RmqMessage, Shape, cloud_event, event_for, message_event, rmq_event, schedule_event
+from local.events.check import check
 from local.template.spec import FunctionSpec, Route
-
-SHAPES: dict[str, Callable[[HttpRequest], dict[str, Any]]] = {
-    "furl": http_event,
-    "rest": rest_event,
-    "alb": alb_event,
-}
-
-
-class CannotBuild(Exception):
-    """The options do not make an event; the text says which and why."""
+from local.verbs.requests import CannotBuild, content_of, parsed, request
 
 
 def build(
@@ -35,50 +24,60 @@ def build(
     headers: Sequence[str],
     method: str | None,
     path: str | None,
-    shape: str,
+    shape: Shape | str,
+    checked: bool = True,
 ) -> Any:
-    """The event for function `name`. Raises CannotBuild, TemplateError and EnvironmentUnreadable."""
+    """The event for function `name`; `shape` is that of an HTTP event, or `cloudevent`.
+
+    Raises CannotBuild, InvalidEvent, TemplateError and EnvironmentUnreadable.
+    """
     functions = template.load(project.template, environment.effective(project.root)).functions
     if name not in functions:
         raise CannotBuild(f"There is no function {name}. There are: {', '.join(sorted(functions))}.")
     if event_file is not None:
-        return _parsed(event_file.read(), "--event")
+        event = parsed(event_file.read(), "--event")
+        if checked:
+            check(event)
+        return event
     function = functions[name]
+    if shape == "cloudevent":
+        return _cloud_event(function, body)
     if function.schedules and body is None and not path:
         return schedule_event(function.schedules[0].name, datetime.now(UTC))
     if function.queues and not path:
-        if body is not None:
-            mapping = function.queues[0]
-            return rmq_event(mapping.queue, "/", [RmqMessage(body.encode())], broker_arn=mapping.broker_arn)
-        raise CannotBuild(
-            f"{name} is triggered by a queue: give it a message with --body, or a whole event with --event."
-        )
+        if body is None:
+            raise CannotBuild(
+                f"{name} is triggered by a queue: give it a message with --body, or a whole event with --event."
+            )
+        mapping = function.queues[0]
+        return rmq_event(mapping.queue, "/", [RmqMessage(content_of(body)[1])], broker_arn=mapping.broker_arn)
     if not function.routes and not (function.url and path):
-        return _parsed((body or "{}").encode(), "--body")
-    return SHAPES[shape](_request(function, body, photo, headers, method, path))
+        return parsed(content_of(body or "{}")[1], "--body")
+    route = _route(function, method) if function.routes else None
+    asked = request(
+        method or (route.method if route and route.method != "ANY" else None),
+        path or (_filled(route) if route else None),
+        headers=headers,
+        body=body,
+        file=photo,
+    )
+    return event_for(shape, asked)  # type: ignore[arg-type]  # what is no Shape has been dealt with
 
 
-def _request(
-    function: FunctionSpec,
-    body: str | None,
-    photo: str | None,
-    headers: Sequence[str],
-    method: str | None,
-    path: str | None,
-) -> HttpRequest:
-    if function.routes:
-        route = _route(function, method)
-        method, path = method or route.method, path or _filled(route)
-    pairs = [("host", "localhost"), *map(_header, headers)]
-    content = b""
-    if photo is not None:
-        content_type, content = _form(photo)
-        pairs.append(("content-type", content_type))
-    elif body is not None:
-        content = body.encode()
-        pairs.append(("content-type", "application/json"))
-    address, _, query = (path or "/").partition("?")
-    return HttpRequest(method or "GET", address, query, tuple(pairs), content)
+def _cloud_event(function: FunctionSpec, body: str | None) -> dict[str, Any]:
+    """Of a queue's function the message as Knative's source sends it."""
+    media_type, data = content_of(body or "{}")
+    if function.queues:
+        mapping = function.queues[0]
+        return message_event(mapping.queue, mapping.name, RmqMessage(data, {"contentType": media_type}))
+    return cloud_event(
+        source="/facet/invoke",
+        type="dev.facet.invoke",
+        id=str(uuid.uuid4()),
+        time=datetime.now(UTC),
+        data=data,
+        content_type=media_type,
+    )
 
 
 def _route(function: FunctionSpec, method: str | None) -> Route:
@@ -92,30 +91,4 @@ def _route(function: FunctionSpec, method: str | None) -> Route:
 def _filled(route: Route) -> str:
     if "{" in route.path:
         raise CannotBuild(f"The route is {route.path}: give the whole path with --path.")
-    return route.path
-
-
-def _header(given: str) -> tuple[str, str]:
-    name, colon, value = given.partition(":")
-    if not colon:
-        raise CannotBuild(f"--header takes 'NAME: VALUE', not {given!r}.")
-    return name.strip().lower(), value.strip()
-
-
-def _form(given: str) -> tuple[str, bytes]:
-    """A multipart form of one file; its field is called `file` unless given as FIELD=PATH."""
-    field, equals, name = given.partition("=")
-    field, file = (field, Path(name)) if equals else ("file", Path(given))
-    try:
-        content = file.read_bytes()
-    except OSError as exc:
-        raise CannotBuild(f"--file: {exc.strerror}: {file}") from exc
-    request = httpx.Request("POST", "http://localhost", files={field: (file.name, content)})
-    return request.headers["content-type"], request.read()
-
-
-def _parsed(text: bytes, option: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as exc:
-        raise CannotBuild(f"{option} is no JSON: {exc}") from exc
+    return "/" if route.path == "$default" else route.path

@@ -4,19 +4,20 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from click.decorators import FC
 
-from local.events import SHAPES, Shape
+from local.events import SHAPES
 
 
-class ShapeName(click.Choice[Shape]):
+class ShapeName(click.Choice[str]):
     """An HTTP API may be called `http-api`, too."""
 
-    def __init__(self) -> None:
-        super().__init__(SHAPES)
+    def __init__(self, *more: str) -> None:
+        super().__init__((*SHAPES, *more))
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Shape:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         return super().convert("http" if value == "http-api" else value, param, ctx)
 
 
-def shape_option(help: str) -> Callable[[click.decorators.FC], click.decorators.FC]:
-    return click.option("--as", "shape", type=ShapeName(), help=help)
+def shape_option(help: str, *more: str, default: str | None = None) -> Callable[[FC], FC]:
+    return click.option("--as", "shape", type=ShapeName(*more), default=default, help=help)

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from local import cli, template
 from local.cloud import project
 from local.verbs import invoke_event, tour
+from local.verbs.requests import CannotBuild
 
 ROOT = Path(__file__).parents[2]
 Facet = Callable[..., Result]
@@ -231,7 +232,7 @@ def test_a_schedule_and_a_queue_get_the_events_of_their_triggers() -> None:
     event = invoke_event.build(facet, "consume_results", body='{"a": 1}', shape="furl", **given)
     (record,) = event["rmqMessagesByQueue"]["generation_task_results::/"]
     assert base64.b64decode(record["data"]) == b'{"a": 1}'
-    with pytest.raises(invoke_event.CannotBuild, match="with --body"):
+    with pytest.raises(CannotBuild, match="with --body"):
         invoke_event.build(facet, "consume_results", body=None, shape="furl", **given)
 
 
