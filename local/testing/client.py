@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal, Self, TypeVar
 
 import httpx
@@ -91,6 +92,11 @@ class Local:
             return self._invoker.call(name, event)
         invoker = self._invoker
         return self.complete(lambda: invoker.invoke(name, event))
+
+    def module(self, function: str) -> ModuleType:
+        """The module of a function's handler in this process, for a test to look at or to patch."""
+        assert isinstance(self._invoker, InProcess), "the modules of sandboxes are out of reach"
+        return self._invoker.module(function)
 
     def publish(
         self,

@@ -3,9 +3,11 @@
 import io
 import json
 import resource
+import sys
 import time
 import uuid
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 from local.invoker import LIMITS, Invocation, UnknownFunction, new_trace
@@ -72,6 +74,13 @@ class InProcess:
         return Invocation(
             request_id, name, payload, function_error, log, report, body, source=source, trace=trace, started=started
         )
+
+    def module(self, name: str) -> ModuleType:
+        """The module of the function's handler. Raises UnknownFunction, Fault, and what the module raises."""
+        spec = self._spec(name)
+        with self._surroundings.around(spec, io.StringIO()):
+            self._surroundings.handler(spec)
+        return sys.modules[spec.module]
 
     def _spec(self, name: str) -> FunctionSpec:
         try:

@@ -1,0 +1,1 @@
+REFUSED = "Nobody packs this at the first attempt."
