@@ -15,19 +15,21 @@ from typing import Any, Literal
 
 from local.logs import FunctionLog
 from local.reload import Renewal
-from local.sandbox import faults, memory
-from local.sandbox import walls as sandbox_walls
+from local.sandbox import faults
 from local.sandbox.forks import ForkLauncher
 from local.sandbox.how import How
 from local.sandbox.launcher import Launcher, LaunchFailed, SpawnLauncher
 from local.sandbox.pool import Bounds, Busy, Lease, Pool, Refused
 from local.sandbox.report import Import, Report, end_line, start_line
-from local.sandbox.sandbox import InitFailed, NotBegun, OnSpans, Outcome, Sandbox
+from local.sandbox.sandbox import InitFailed, NotBegun, OnSpans, Outcome, Sandbox, Surroundings
+from local.sandbox.walls import available
 from local.template import Template
 from local.template.spec import FunctionSpec
 
 _ATTEMPTS = 3
 _WATCH_SECONDS = 0.05
+_READY_SECONDS = 5.0
+_NO_PLACES = {"sandboxes": 0}
 _USUAL = How()
 
 
@@ -117,13 +119,21 @@ class Invoker:
         self._launcher: Launcher = self._fresh if spawns else _forks(template, logs, report, on_spans)
         self._debug = {name: (How(debug_port=port), asyncio.Lock()) for name, port in debug.items()}
         self._report = report
-        self._walls, self._visible = walls, visible
+        self._around = Surroundings(
+            project=template.path.parent,
+            response_limit=self.limits.response,
+            report=report,
+            walls=walls,
+            visible=visible,
+            on_spans=None if honest_cold else on_spans,  # it measures the truth
+        )
+        self._preparing: set[asyncio.Task[None]] = set()
+        self._ready_after: dict[str, float] = {}
         self._alone: set[Lease] = set()
         self._bounds = bounds or Bounds()
         self._pool: Pool
         self._renewal: Renewal
         self._on_invocation = on_invocation
-        self._on_spans = None if honest_cold else on_spans  # it measures the truth
         self._running: set[asyncio.Task[Invocation]] = set()
         self._watching: asyncio.Task[None] | None = None
         self._stopping = self._closed = False
@@ -132,9 +142,9 @@ class Invoker:
         """Make ready to start sandboxes. Raises LaunchFailed."""
         self._pool = Pool(self._bounds)
         self._renewal = Renewal(self._pool, lambda: self.template, self._try, self._report, untried=self._debug)
-        if self._walls and (reason := await asyncio.to_thread(sandbox_walls.available)):
-            self._walls = False
-            self._report(f"functions can write outside of /tmp here, which they cannot in Lambda: {reason}")
+        if self._around.walls and (reason := await asyncio.to_thread(available)):
+            self._around = replace(self._around, walls=False)
+            self._report(f"functions can write outside of /tmp here, as they cannot in Lambda: {reason}")
         await self._launcher.start()
         self._watching = asyncio.create_task(self._watch())
 
@@ -147,6 +157,9 @@ class Invoker:
         if self._watching:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
+            for task in self._preparing:
+                task.cancel()
+            await asyncio.gather(*self._preparing, return_exceptions=True)
             await self._renewal.stop()
             await self._pool.close()
             await asyncio.gather(*(lease.sandbox.end() for lease in self._alone if lease.sandbox))
@@ -282,8 +295,7 @@ class Invoker:
                     log.write(start_line(request_id))
                 outcome = exc.outcome
             imports = lease.sandbox.imports if lease.sandbox and init_ms is not None else {}
-            calls = lease.sandbox.calls if lease.sandbox else {}
-            return self._ended(spec, request_id, outcome, init_ms, imports, calls)
+            return self._ended(spec, request_id, outcome, init_ms, imports)
         raise LaunchFailed(f"{_ATTEMPTS} sandboxes of {spec.name} died before they got the event")
 
     async def _start(self, lease: Lease, request_id: str, how: How) -> float:
@@ -294,25 +306,11 @@ class Invoker:
             how = self._debug.get(lease.spec.name, (_USUAL, None))[0]
         launcher = self._debuggable if how.debug_port is not None else self._fresh if how.alone else self._launcher
         log = self._logs[lease.spec.name]
-        lease.sandbox = await Sandbox.launch(
-            lease.spec,
-            launcher,
-            body_limit=self.limits.response,
-            log=log,
-            how=how,
-            on_spans=self._on_spans,
-            walled=self._walls,
-        )
+        lease.sandbox = await Sandbox.launch(lease.spec, launcher, self._around, log=log, how=how)
         if self._closed:
             await lease.sandbox.end()
             raise Busy("the invoker is stopping")
-        await lease.sandbox.initialise(
-            request_id,
-            project=self.template.path.parent,
-            visible=self._visible,
-            response_limit=self.limits.response,
-            report=self._report,
-        )
+        await lease.sandbox.initialise(request_id)
         return (time.perf_counter() - started) * 1000
 
     async def _try(self, lease: Lease) -> None:
@@ -325,7 +323,6 @@ class Invoker:
         outcome: Outcome,
         init_ms: float | None,
         imports: Mapping[str, float],
-        calls: Mapping[str, tuple[int, float]],
     ) -> Invocation:
         failed = outcome.status != "success"
         report = Report(
@@ -337,7 +334,8 @@ class Invoker:
             outcome.status,
             faults.error_type(outcome.payload) if failed else None,
             tuple(Import(*pair) for pair in sorted(imports.items(), key=lambda pair: -pair[1])),
-            calls,
+            outcome.calls,
+            outcome.cpu_ms,
         )
         ending = f"{end_line(request_id)}\n{report}"
         self._logs[spec.name].write(ending)
@@ -351,12 +349,29 @@ class Invoker:
             await asyncio.sleep(_WATCH_SECONDS)
             alone = [lease.sandbox for lease in self._alone if lease.sandbox]
             for sandbox in (*self._pool.at_work(), *alone):
-                if sandbox.timeout is None or not sandbox.alive:
-                    continue
-                if memory.exceeds(sandbox.process.pid, sandbox.spec.memory):
-                    sandbox.out_of_memory = True
-                    sandbox.process.kill()
+                sandbox.check_memory()
             self._pool.expire()
+            self._keep_ready()
+
+    def _keep_ready(self) -> None:
+        """Have as many sandboxes as are provisioned, and one for a debugger; what fails is tried again later."""
+        now, places = time.monotonic(), self._pool.counts()
+        for name, spec in self.template.functions.items():
+            wanted = 1 if name in self._debug else spec.provisioned_concurrency
+            if wanted > places.get(name, _NO_PLACES)["sandboxes"] and now >= self._ready_after.get(name, 0.0):
+                self._ready_after[name] = now + _READY_SECONDS
+                task = asyncio.create_task(self._make_ready(spec, wanted))
+                self._preparing.add(task)
+                task.add_done_callback(self._preparing.discard)
+
+    async def _make_ready(self, spec: FunctionSpec, count: int) -> None:
+        """What goes wrong, the next invocation meets too and tells."""
+        with contextlib.suppress(InitFailed, NotBegun, LaunchFailed, Refused):
+            async with contextlib.AsyncExitStack() as leases:
+                for _ in range(count):
+                    lease = await leases.enter_async_context(self._lease(spec, _USUAL))
+                    if lease.sandbox is None:
+                        await self._start(lease, f"init-{uuid.uuid4()}", _USUAL)
 
 
 def new_trace() -> str:

@@ -6,7 +6,6 @@ import io
 import itertools
 import json
 import os
-import resource
 import socket
 import sys
 import time
@@ -22,10 +21,10 @@ from local.sandbox.frames import BEGUN, ERROR, FAILED, LISTENING, READY, RESULT,
 from local.sandbox.handler import Fault, Handler, load_handler
 from local.sandbox.imports import Project
 from local.sandbox.orphan import end_with_parent
+from local.sandbox.usage import Memory, cpu_ms
 
 _HIGH_DESCRIPTOR = 200  # out of the way of handlers that close the first few
 _HERE = str(Path(__file__).parent)
-_STATUS = Path("/proc/self/status")
 _MESSAGE_LIMIT = 64 * 1024
 
 
@@ -48,26 +47,31 @@ def _serve(wire: Wire) -> int:
         return 0
     init = start.header
     project = Project(init["roots"])
+    memory = Memory()
     spans = _spans(init)
     _enter(init)
+
+    def learnt() -> dict[str, Any]:
+        return {"max_memory_kb": memory.peak_kb(), "files": project.news()}
+
     try:
         _prepare(wire, debug_port=init["debug_port"], frozen_at=init["frozen_at"])
         with project.timed() as imports:
             handler = load_handler(init["handler"], init["module"], Path(init["code"]))
     except Exception as exc:  # whatever a handler's import raises is the function's own error
-        wire.send(FAILED, {"files": project.news()}, _encoded(_failure(exc, "")))
+        wire.send(FAILED, learnt(), _encoded(_failure(exc, "")))
         return 1
-    wire.send(READY, {"files": project.news(), "imports": imports})
+    wire.send(READY, {**learnt(), "imports": imports})
     process = os.getpid()
     while (frame := wire.receive()) is not None:
-        wire.send(BEGUN, {"began": time.time()})
+        wire.send(BEGUN, {"began": time.time(), "cpu_ms": cpu_ms()})
         if spans:
             spans.begin(frame.header)
         kind, body = handle(handler, frame.header, frame.body, init)
         if os.getpid() != process:  # the handler forked and its child came back here
             return 0
         calls = spans.finish(body if kind == ERROR else None) if spans else {}
-        wire.send(kind, {"max_memory_kb": _peak_kb(), "files": project.news(), "calls": calls}, body)
+        wire.send(kind, {**learnt(), "cpu_ms": cpu_ms(), "calls": calls}, body)
         if spans:
             wire.send(SPANS, {}, spans.taken())
         if not _can_print():  # the next event deserves an environment with streams
@@ -195,15 +199,6 @@ def _too_large(limit: int) -> dict[str, Any]:
 
 def _encoded(error: Mapping[str, Any]) -> bytes:
     return json.dumps(error).encode()
-
-
-def _peak_kb() -> int:
-    """The most that was ever resident. (getrusage would count what the process was before it became Python.)"""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):  # the handler may have used up all descriptors
-            return next(int(line.split()[1]) for line in _STATUS.open("rb") if line.startswith(b"VmHWM:"))
-        return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def _moved(channel: int) -> socket.socket:

@@ -182,8 +182,8 @@ class _Zygote:
             case {"failed": fork, "error": error}:
                 if not (waiting := self._forks.pop(fork)).done():
                     waiting.set_exception(LaunchFailed(f"no process could be forked: {error}"))
-            case {"exited": fork, "code": code, "max_memory_kb": peak}:
-                self._processes.pop(fork).exited.set_result(Exit(code, peak))
+            case {"exited": fork, "code": code}:
+                self._processes.pop(fork).exited.set_result(Exit(code))
 
     def _kill(self, pid: int) -> None:
         """By the zygote, which knows whether the number still is the sandbox's."""

@@ -24,7 +24,6 @@ class Exit:
     """How a sandbox ended. `code` is negative for a signal, None where nobody could see it (the zygote was killed)."""
 
     code: int | None
-    max_memory_kb: int = 0
 
 
 @dataclass

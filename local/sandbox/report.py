@@ -1,7 +1,7 @@
 """The facts of one invocation, and the lines Lambda prints about it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 
@@ -25,6 +25,8 @@ class Report:
     """When it was cold: what each top-level package took, slowest first."""
     calls: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     """Where it was traced: how often it used sql, aws, amqp or http, and the milliseconds that took."""
+    cpu_ms: float | None = None
+    """Of the processor, for this event; None when the sandbox ended before it could say."""
 
     @property
     def cold(self) -> bool:
@@ -45,12 +47,19 @@ class Report:
         ]
         if self.init_ms is not None:
             parts.append(f"Init Duration: {self.init_ms:.2f} ms")
-        parts += [f"{kind.upper()}: {count} in {ms:.2f} ms" for kind, (count, ms) in self.calls.items()]
         if self.status != "success":
             parts.append(f"Status: {self.status}")
         if self.error_type:
             parts.append(f"Error Type: {self.error_type}")
-        return "\t".join(parts)
+        return "\t".join([*parts, *self._beyond_lambda()])
+
+    def _beyond_lambda(self) -> Iterator[str]:
+        """What no cloud tells."""
+        if self.cpu_ms is not None:
+            yield f"CPU: {self.cpu_ms:.2f} ms"
+        yield from (f"{kind.upper()}: {count} in {ms:.2f} ms" for kind, (count, ms) in self.calls.items())
+        if slow := [f"{each.module} {each.ms:.0f} ms" for each in self.imports[:3] if each.ms >= 1]:
+            yield f"Imports: {', '.join(slow)}"
 
 
 def start_line(request_id: str) -> str:

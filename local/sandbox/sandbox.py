@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import math
 import os
 import socket
 import sys
@@ -10,17 +9,19 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from local.logs import FunctionLog
-from local.sandbox import faults, memory
+from local.sandbox import faults
 from local.sandbox.channel import Channel, ChannelClosed, Output
 from local.sandbox.frames import EVENT, FAILED, INIT, LISTENING, RESULT
 from local.sandbox.how import How
 from local.sandbox.launcher import Exit, Launcher, Process, kill_group
+from local.sandbox.usage import Memory, cpu_ms_of
 from local.template.spec import FunctionSpec
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:{}"
@@ -29,6 +30,7 @@ _LONG_SECONDS = 86_400.0
 _END_SECONDS = 3.0
 _LINGER_SECONDS = 0.2
 _TAIL = 256 * 1024
+_NONE: Mapping[str, tuple[int, float]] = MappingProxyType({})
 _FRAME_MARGIN = 1_000_000  # an error object may be bigger than a result
 
 
@@ -51,6 +53,10 @@ class Outcome:
     log: str
     began: float = 0.0
     """When the handler got the event, by the sandbox's clock, in seconds since 1970."""
+    cpu_ms: float | None = None
+    """What it took of the processor; None when the sandbox ended before it could say."""
+    calls: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    """How many statements, messages and so on it took, and their milliseconds, where it was traced."""
 
 
 class InitFailed(Exception):
@@ -59,6 +65,20 @@ class InitFailed(Exception):
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome
         super().__init__(outcome.status)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all sandboxes of an invoker have in common."""
+
+    project: Path
+    response_limit: int
+    report: Callable[[str], None]
+    walls: bool = True
+    """Without them, a sandbox gets a folder for its temporary files."""
+    visible: Sequence[Path] = ()
+    """What can be seen below /tmp too, and be written to."""
+    on_spans: OnSpans | None = None
 
 
 class Sandbox:
@@ -70,27 +90,24 @@ class Sandbox:
         output: int,
         log: FunctionLog,
         how: How,
-        on_spans: OnSpans | None,
-        folder: "tempfile.TemporaryDirectory[str] | None",
+        around: Surroundings,
     ) -> None:
-        self.spec = spec
-        self.process = process
-        self.how = how
+        self.spec, self.process, self.how, self._around = spec, process, how, around
         # Where it is measured or replayed, nothing of ours shall be in the way.
-        self._tracing = on_spans is not None and not how.fresh and how.frozen_at is None
-        if on_spans is not None:
-            channel.on_spans = functools.partial(on_spans, spec.name)
+        self._tracing = around.on_spans is not None and not how.fresh and how.frozen_at is None
+        if around.on_spans is not None:
+            channel.on_spans = functools.partial(around.on_spans, spec.name)
         self.idle_since = 0.0
-        self.out_of_memory = False
         self.files: frozenset[Path] = frozenset()
         """The project's files that it has imported."""
         self.imports: Mapping[str, float] = {}
         """Milliseconds by top-level package, of the handler's import."""
-        self.calls: Mapping[str, tuple[int, float]] = {}
-        """How many statements, messages and so on the last event took, and their milliseconds, where it was traced."""
+        self._memory, self._peak_kb, self._out_of_memory = Memory(process.pid), 0, False
         self._channel, self._log, self._tail = channel, log, ""
-        self._started = self._began = 0.0
-        self._folder = folder
+        self._started = self._began = self._cpu_ms = 0.0
+        self._folder = (
+            None if around.walls else tempfile.TemporaryDirectory(prefix="facet-", ignore_cleanup_errors=True)
+        )
         self._output = Output(output, self._printed)
         self._ending: asyncio.Task[Exit] | None = None
         # Something the handler left behind may hold the channel open: the process's end is what counts.
@@ -100,20 +117,9 @@ class Sandbox:
 
     @classmethod
     async def launch(
-        cls,
-        spec: FunctionSpec,
-        launcher: Launcher,
-        *,
-        body_limit: int,
-        log: FunctionLog,
-        how: How,
-        on_spans: OnSpans | None = None,
-        walled: bool = True,
+        cls, spec: FunctionSpec, launcher: Launcher, around: Surroundings, *, log: FunctionLog, how: How
     ) -> "Sandbox":
-        """A process that has not imported anything of the function yet. Raises LaunchFailed.
-
-        Unless it is `walled`, it gets a folder for temporary files.
-        """
+        """A process that has not imported anything of the function yet. Raises LaunchFailed."""
         ours, theirs = socket.socketpair()
         read, write = os.pipe()
         try:
@@ -126,14 +132,13 @@ class Sandbox:
             theirs.close()
             os.close(write)
         try:
-            channel = await Channel.open(ours, body_limit + _FRAME_MARGIN)
+            channel = await Channel.open(ours, around.response_limit + _FRAME_MARGIN)
         except BaseException:
             process.kill()
             ours.close()
             os.close(read)
             raise
-        folder = None if walled else tempfile.TemporaryDirectory(prefix="facet-", ignore_cleanup_errors=True)
-        return cls(spec, process, channel, read, log, how, on_spans, folder)
+        return cls(spec, process, channel, read, log, how, around)
 
     @property
     def alive(self) -> bool:
@@ -141,46 +146,26 @@ class Sandbox:
 
     @property
     def timeout(self) -> float | None:
-        """Who debugs has time."""
+        """Who debugs has time, and memory."""
         return self.spec.timeout if self.how.debug_port is None else None
 
-    async def initialise(
-        self,
-        request_id: str,
-        *,
-        project: Path,
-        visible: Sequence[Path],
-        response_limit: int,
-        report: Callable[[str], None],
-    ) -> None:
+    def check_memory(self) -> None:
+        """Kill it if it has more than it may."""
+        if self.alive and self.timeout and (used := self._memory.over(self.spec.memory * 1024)):
+            self._out_of_memory, self._peak_kb = True, max(used, self._peak_kb)
+            self.process.kill()
+
+    async def initialise(self, request_id: str) -> None:
         """Import the handler. Raises InitFailed, or NotBegun when the sandbox was killed by nothing of its own."""
-        init = {
-            "handler": self.spec.handler,
-            "module": self.spec.module,
-            "code": str(self.spec.code),
-            "layers": [str(layer) for layer in self.spec.layers],
-            "environment": lambda_environment(self.spec),
-            "arn": ARN.format(self.spec.name),
-            "response_limit": response_limit,
-            "roots": list(map(str, (project, self.spec.code, *self.spec.layers))),
-            "debug_port": self.how.debug_port,
-            "frozen_at": self.how.frozen_at,
-            "tracing": self._tracing,
-            "tmp": {
-                "megabytes": self.spec.ephemeral_storage,
-                "visible": list(map(str, visible)),
-                "folder": self._folder.name if self._folder else None,
-            },
-        }
-        limit = max(_INIT_SECONDS, self.timeout or math.inf)
+        limit = max(_INIT_SECONDS, self.timeout) if self.timeout else None
         self._started = time.perf_counter()
         try:
-            async with asyncio.timeout(limit if limit < math.inf else None):
-                self._channel.send(INIT, init)
+            async with asyncio.timeout(limit):
+                self._channel.send(INIT, self._init())
                 while (frame := await self._channel.receive()).kind == LISTENING:
-                    report(f"{self.spec.name} waits for a debugger at 127.0.0.1:{self.how.debug_port}")
+                    self._around.report(f"{self.spec.name} waits for a debugger at 127.0.0.1:{self.how.debug_port}")
         except TimeoutError:
-            raise InitFailed(await self._timed_out(request_id, limit)) from None
+            raise InitFailed(await self._timed_out(request_id, limit or 0.0)) from None
         except ChannelClosed:
             ended = await self.end()
             if ended.code is None:
@@ -188,10 +173,10 @@ class Sandbox:
             raise InitFailed(self._crashed(request_id, ended)) from None
         self._output.drain()
         self._learn(frame.header)
-        self.imports = frame.header.get("imports", {})
         if frame.kind == FAILED:
-            ended = await self.end()
-            raise InitFailed(self._outcome(frame.body, "error", ended.max_memory_kb))
+            await self.end()
+            raise InitFailed(self._outcome(frame.body, "error"))
+        self.imports = frame.header["imports"]
 
     async def invoke(self, request_id: str, event: bytes, *, trace: str, client_context: str | None) -> Outcome:
         """What the handler makes of the event. Raises NotBegun when it never got it."""
@@ -203,11 +188,12 @@ class Sandbox:
             "trace": trace,
             "client_context": client_context,
         }
-        self._started, self._began, self._tail, self.calls = time.perf_counter(), 0.0, "", {}
+        self._started, self._began, self._tail = time.perf_counter(), 0.0, ""
         try:
             async with asyncio.timeout(self.timeout):
                 self._channel.send(EVENT, header, event)
-                self._began = (await self._channel.receive()).header["began"]
+                begun = (await self._channel.receive()).header
+                self._began, self._cpu_ms = begun["began"], begun["cpu_ms"]
                 frame = await self._channel.receive()
         except TimeoutError:
             return await self._timed_out(request_id, self.spec.timeout)
@@ -218,9 +204,8 @@ class Sandbox:
             return self._crashed(request_id, ended)
         self._output.drain()
         self._learn(frame.header)
-        self.calls = frame.header["calls"]
         status = "success" if frame.kind == RESULT else "error"
-        return self._outcome(frame.body, status, frame.header.get("max_memory_kb", 0))
+        return self._outcome(frame.body, status, frame.header["cpu_ms"], frame.header["calls"])
 
     async def end(self) -> Exit:
         """Kill it and wait until it is gone. Harmless when it is."""
@@ -242,26 +227,52 @@ class Sandbox:
             await asyncio.to_thread(self._folder.cleanup)
         return ended
 
+    def _init(self) -> dict[str, Any]:
+        return {
+            "handler": self.spec.handler,
+            "module": self.spec.module,
+            "code": str(self.spec.code),
+            "layers": [str(layer) for layer in self.spec.layers],
+            "environment": lambda_environment(self.spec),
+            "arn": ARN.format(self.spec.name),
+            "response_limit": self._around.response_limit,
+            "roots": list(map(str, (self._around.project, self.spec.code, *self.spec.layers))),
+            "debug_port": self.how.debug_port,
+            "frozen_at": self.how.frozen_at,
+            "tracing": self._tracing,
+            "tmp": {
+                "megabytes": self.spec.ephemeral_storage,
+                "visible": list(map(str, self._around.visible)),
+                "folder": self._folder.name if self._folder else None,
+            },
+        }
+
     def _learn(self, header: Mapping[str, Any]) -> None:
-        if files := header.get("files"):
+        self._peak_kb = max(self._peak_kb, header["max_memory_kb"])
+        if files := header["files"]:
             self.files |= {Path(file) for file in files}
 
     async def _timed_out(self, request_id: str, limit: float) -> Outcome:
-        peak = memory.peak_kb(self.process.pid)
+        self._peak_kb = max(self._peak_kb, self._memory.peak_kb())
+        cpu_ms = cpu_ms_of(self.process.pid)
         await self.end()
         self._printed(f"{request_id} Task timed out after {limit:.2f} seconds")
-        return self._outcome(faults.timed_out(request_id, limit), "timeout", peak)
+        return self._outcome(faults.timed_out(request_id, limit), "timeout", cpu_ms)
 
     def _crashed(self, request_id: str, ended: Exit) -> Outcome:
-        peak = ended.max_memory_kb
-        if self.out_of_memory:
-            peak = max(peak, self.spec.memory * 1024)
+        if self._out_of_memory:
             self._printed(f"{request_id} The memory limit of {self.spec.memory} MB was exceeded")
-        return self._outcome(faults.crashed(request_id, ended), "error", peak)
+        return self._outcome(faults.crashed(request_id, ended), "error")
 
-    def _outcome(self, payload: bytes, status: str, peak_kb: int) -> Outcome:
+    def _outcome(
+        self, payload: bytes, status: str, cpu_ms: float | None = None, calls: Mapping[str, tuple[int, float]] = _NONE
+    ) -> Outcome:
+        """A peak above the limit that nobody saw in time, and so did not end it, is reported as the limit."""
         duration_ms = (time.perf_counter() - self._started) * 1000
-        return Outcome(payload, status, duration_ms, peak_kb, self._tail, self._began)
+        enforced = self.timeout is not None and not self._out_of_memory
+        peak_kb = min(self._peak_kb, self.spec.memory * 1024) if enforced else self._peak_kb
+        cpu_ms = None if cpu_ms is None else max(0.0, cpu_ms - self._cpu_ms)
+        return Outcome(payload, status, duration_ms, peak_kb, self._tail, self._began, cpu_ms, calls)
 
     def _printed(self, text: str) -> None:
         self._log.write(text)

@@ -110,11 +110,10 @@ class Zygote:
             while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
                 if ended.si_pid in self._sandboxes:
                     _kill_group(ended.si_pid)  # what it started ends with it
-                pid, status, usage = os.wait4(ended.si_pid, 0)
+                pid, status = os.waitpid(ended.si_pid, 0)
                 sandbox = self._sandboxes.pop(pid, None)
                 if sandbox is not None:
-                    code = os.waitstatus_to_exitcode(status)
-                    self._send({"exited": sandbox, "code": code, "max_memory_kb": usage.ru_maxrss})
+                    self._send({"exited": sandbox, "code": os.waitstatus_to_exitcode(status)})
 
     def _send(self, message: dict[str, Any]) -> None:
         self._control.sendall(json.dumps(message).encode())
