@@ -47,6 +47,7 @@ class Event:
     source: str = "edge"
     trace: str | None = None
     hops: int = 0
+    awaited: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class EventQueue:
     async def invoke(self, name: str, event: Mapping[str, Any] | bytes, *, source: str = "schedule") -> Invocation:
         """Accept the event and wait for its end: the last invocation. Raises UnknownFunction and Busy."""
         body = event if isinstance(event, bytes) else json.dumps(event).encode()
-        end = await asyncio.shield(self.accept(Event(name, body, source=source)))
+        end = await asyncio.shield(self.accept(Event(name, body, source=source, awaited=True)))
         if end.invocation is None:
             raise Busy(f"{name} was never free to take its event")
         return end.invocation
@@ -115,7 +116,7 @@ class EventQueue:
         if destination and event.hops < _MOST_HOPS:
             record = json.dumps(_record(event, end)).encode()
             self.accept(Event(destination, record, source=event.source, hops=event.hops + 1))
-        elif end.condition != "Success":
+        elif end.condition != "Success" and not event.awaited:
             self._report(f"{event.function}: the event {event.request_id} is dropped ({end.condition})")
         return end
 

@@ -22,6 +22,8 @@ PRODUCT_SETTINGS = (
     "AGENT_",
     "FACET_",
     "APP_",
+    "ASYNC_",
+    "EDGE_",
     "SECRET_KEY",
     "REFRESH_",
     "ACCESS_TOKEN_",
@@ -86,6 +88,7 @@ class Stack:
             "FACET_STATE": str(self.state),
             "FACET_ENV_FILE": str(self.env_file),
             "APP_PORT": str(free_port()),  # not 8080: whoever else is started would take it as soon as it is given up
+            "EDGE_PORT": str(free_port()),
         }
         return {**inherited, **UNLIMITED, **own, **settings}
 

@@ -49,6 +49,10 @@ GROUPS: dict[str, tuple[Setting, ...]] = {
             "FACET_RECORDS",
             "Whether `facet up` keeps the last invocations, with all they were given: on or off; off with --only.",
         ),
+        Setting("EDGE_PORT", "Port on which AWS's own clients reach functions and S3.", "4566"),
+        Setting(
+            "ASYNC_RETRY_SECONDS", "After how long a failed event is repeated, and after twice as long; AWS: 60.", "2"
+        ),
         Setting("APP_ALLOWED_HOSTS", "Host names it answers to, beside *.localhost, separated by commas.", "localhost"),
     ),
     "Limits and clean-up": (

@@ -21,20 +21,28 @@ class CannotListen(Exception):
     """The address of the settings is none of this machine's; the text names it."""
 
 
-def sockets(state: State, host: str, wanted: int, report: Callable[[str], None]) -> list[socket.socket]:
+def sockets(
+    state: State,
+    host: str,
+    wanted: int,
+    report: Callable[[str], None],
+    *,
+    name: str = "gateway",
+    setting: str = "APP_PORT",
+) -> list[socket.socket]:
     """Listening sockets on one port: `wanted` (0: any), or else a free one that is kept for the next start.
 
-    Raises CannotListen.
+    Raises CannotListen, which names the port by its `setting`.
     """
     try:
         first = _bound(host, wanted)
     except (socket.gaierror, OverflowError) as wrong:
-        raise CannotListen(f"APP_HOST {host} and APP_PORT {wanted} are no address to listen on: {wrong}") from wrong
+        raise CannotListen(f"APP_HOST {host} and {setting} {wanted} are no address to listen on: {wrong}") from wrong
     except OSError as taken:
         if taken.errno != errno.EADDRINUSE:
-            raise CannotListen(f"APP_HOST {host}, APP_PORT {wanted} cannot be had: {taken.strerror}") from taken
-        other = state.port("gateway")
-        report(f"gateway: port {wanted} cannot be had ({taken.strerror}); using {other}")
+            raise CannotListen(f"APP_HOST {host}, {setting} {wanted} cannot be had: {taken.strerror}") from taken
+        other = state.port(name)
+        report(f"{name}: port {wanted} cannot be had ({taken.strerror}); using {other}")
         first = _bound(host, other)
     found = [first]
     if host == LOOPBACK:  # `localhost` is both addresses, and clients try ::1 first

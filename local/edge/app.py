@@ -92,7 +92,7 @@ class Edge:
             response = replace(response, headers=(*response.headers, ("x-amzn-requestid", str(uuid.uuid4()))))
         await send_response(incoming, response, send)
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Let go of the connections to the object store."""
         if self._store:
             await self._store.close()

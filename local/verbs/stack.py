@@ -100,7 +100,7 @@ def status(as_json: bool, template: Path | None) -> None:
 
 def _print_status(answer: dict[str, Any]) -> None:
     click.echo("ready" if answer["ready"] else "not ready")
-    for url in ("api", "docs"):
+    for url in ("api", "docs", "edge"):
         if url in answer:
             click.echo(f"  {url:<12} {answer[url]}")
     for name, service in answer["services"].items():
@@ -141,18 +141,3 @@ def doctor(as_json: bool, template: Path | None) -> None:
             if finding.advice:
                 click.echo(f"  {'':<14} {finding.advice}")
     sys.exit(any(finding.failed for finding in findings))
-
-
-@click.command()
-@template_option
-@reported
-def env(template: Path | None) -> None:
-    """Write .env with fresh random secrets, unless there is one."""
-    from local.cloud import environment
-
-    root = project.find(template).root
-    path = environment.path(root)
-    if path.exists():
-        click.echo(f"{path} is there already and was left alone.")
-    else:
-        click.echo(f"Wrote {environment.create(root)} with fresh secrets, readable by you alone.")

@@ -109,7 +109,7 @@ def emulation(folder: Path, store: str) -> Iterator[Emulation]:
                 await stopping.wait()
         finally:
             started.set()
-            await app.close()
+            await app.aclose()
             await queue.stop(grace=1)
             await invoker.stop(grace=1)
 

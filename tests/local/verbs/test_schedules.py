@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from local import cli
+from local.asynchronous import EventQueue
 from local.cloud import control
 from local.cloud.answers import Answers
 from local.cloud.triggers import Triggers
@@ -43,7 +44,13 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 @pytest.fixture
 def stack(sample: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A running stack with the schedules of the sample alone, asked without its socket."""
-    triggers = Triggers(sample.invoker, None, floor=3600, report=sample.reports.append)
+    triggers = Triggers(
+        sample.invoker,
+        EventQueue(sample.invoker, lambda: sample.template),
+        None,
+        floor=3600,
+        report=sample.reports.append,
+    )
     answers = Answers(cast("Stack", SimpleNamespace(invoker=sample.invoker, triggers=triggers)))
     only_schedules = SimpleNamespace(queues=(), schedules=sample.template.schedules)
 
