@@ -129,7 +129,7 @@ def cloudevent(type_: str, source: str, subject: str | None, body: str) -> None:
 @reported
 def check(file: BinaryIO) -> None:
     """Say what source the event in FILE is of; exit code 1 and each wrong field when no source would send it."""
-    source = checked(parsed(file.read(), file.name))
+    source = checked(parsed(file.read(), "FILE"))
     click.echo(f"An event of a {source}." if source else "Plain JSON, which is an event of nobody but its sender.")
 
 

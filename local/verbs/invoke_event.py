@@ -9,7 +9,7 @@ from local import template
 from local.cloud import environment
 from local.cloud.project import Project
 from local.events import RmqMessage, Shape, cloud_event, event_for, message_event, rmq_event, schedule_event
-from local.events.check import check
+from local.events.check import InvalidEvent, check
 from local.template.spec import FunctionSpec, Route
 from local.verbs.requests import CannotBuild, content_of, parsed, request
 
@@ -29,16 +29,13 @@ def build(
 ) -> Any:
     """The event for function `name`; `shape` is that of an HTTP event, or `cloudevent`.
 
-    Raises CannotBuild, InvalidEvent, TemplateError and EnvironmentUnreadable.
+    Raises CannotBuild, TemplateError and EnvironmentUnreadable.
     """
     functions = template.load(project.template, environment.effective(project.root)).functions
     if name not in functions:
         raise CannotBuild(f"There is no function {name}. There are: {', '.join(sorted(functions))}.")
     if event_file is not None:
-        event = parsed(event_file.read(), "--event")
-        if checked:
-            check(event)
-        return event
+        return _given(parsed(event_file.read(), "--event"), checked)
     function = functions[name]
     if shape == "cloudevent":
         return _cloud_event(function, body)
@@ -62,6 +59,15 @@ def build(
         file=photo,
     )
     return event_for(shape, asked)  # type: ignore[arg-type]  # what is no Shape has been dealt with
+
+
+def _given(event: Any, checked: bool) -> Any:
+    if checked:
+        try:
+            check(event)
+        except InvalidEvent as exc:
+            raise CannotBuild(f"{exc}\nCorrect the file, or send it as it is with --no-check.") from exc
+    return event
 
 
 def _cloud_event(function: FunctionSpec, body: str | None) -> dict[str, Any]:
