@@ -1,5 +1,6 @@
 """What a running stack answers on its control socket: the one list of its verbs."""
 
+import asyncio
 import os
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 from local.cloud import control, status
 from local.cloud.triggers import Triggers
 from local.invoker import Invocation, Invoker, UnknownFunction
+from local.records.replay import CannotReplay, replay
+from local.records.ring import RecordNotFound, RecordsUnreadable
+from local.sandbox.how import How
 from local.sandbox.launcher import LaunchFailed
 from local.sandbox.pool import Refused
 from local.triggers import schedule
@@ -25,6 +29,7 @@ class Answers:
     def __init__(self, stack: "Stack") -> None:
         self._stack = stack
         self.verbs: dict[str, control.Answer] = {"status": self._status, "stop": self._stop, "invoke": self._invoke}
+        self.verbs |= {"replay": self._replay}
         self.verbs |= {"schedules": self._schedules, "run_schedule": self._run_schedule}
 
     @property
@@ -41,11 +46,22 @@ class Answers:
         return {"pid": os.getpid()}
 
     async def _invoke(self, arguments: Arguments) -> dict[str, Any]:
+        how = How(fresh=bool(arguments.get("fresh")), debug_port=arguments.get("debug_port"))
         try:
-            invocation = await self.invoker.invoke(arguments["name"], arguments["event"])
+            invocation = await self.invoker.invoke(arguments["name"], arguments["event"], how=how)
         except (UnknownFunction, LaunchFailed, Refused) as exc:
             raise control.Refused(str(exc)) from exc
         return _told(invocation)
+
+    async def _replay(self, arguments: Arguments) -> dict[str, Any]:
+        recorder, how = self._stack.recorder, {name: arguments.get(name) for name in ("keep_clock", "debug_port")}
+        if recorder is None:
+            raise control.Refused("This `facet up` keeps no records. FACET_RECORDS=on has it keep some.")
+        try:
+            record = await asyncio.to_thread(recorder.ring.find, arguments["id"])
+            return await replay(recorder, self.invoker, record, **how)
+        except (RecordNotFound, RecordsUnreadable, CannotReplay, UnknownFunction, LaunchFailed, Refused) as exc:
+            raise control.Refused(str(exc)) from exc
 
     async def _schedules(self, arguments: Arguments) -> list[dict[str, Any]]:
         return [trigger.described() for trigger in self._triggers.schedules]
@@ -71,4 +87,6 @@ def _told(invocation: Invocation) -> dict[str, Any]:
         "payload": invocation.payload.decode(errors="replace"),
         "function_error": invocation.function_error,
         "log": invocation.log,
+        "init_ms": invocation.report.init_ms,
+        "imports": [(each.module, each.ms) for each in invocation.report.imports],
     }

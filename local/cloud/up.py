@@ -11,7 +11,7 @@ from typing import Any
 import pika  # type: ignore[import-untyped] # pika ships no py.typed
 
 from local.asynchronous import EventQueue
-from local.cloud import control, environment, listen, status
+from local.cloud import control, debug_ports, environment, listen, status
 from local.cloud.answers import Answers
 from local.cloud.follow import following
 from local.cloud.parts import PARTS
@@ -48,6 +48,9 @@ class Options:
     profile: Profile = "lambda"
     shape: Shape | None = None
     reload: bool = False
+    honest_cold: bool = False
+    debug: tuple[str, ...] = ()
+    """Functions that wait for a debugger, as NAME or NAME:PORT."""
     once: bool = False
     revision: str = "head"
 
@@ -148,12 +151,18 @@ class Stack:
         self.settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint} | self.settings
 
     async def _start_invoker(self, template: Template) -> Invoker:
+        debug = debug_ports.of(self.options.debug)
+        if unknown := debug.keys() - template.functions.keys():
+            known = ", ".join(sorted(template.functions))
+            raise UpFailed(f"There is no function {', '.join(unknown)} to debug. There are: {known}.")
         if template.missing:
             raise UpFailed(f"These settings have no value: {', '.join(template.missing)}. Put them into .env.")
         invoker = Invoker(
             template,
             logs=self.state.log("functions").with_suffix(""),
             limits="lambda" if self.options.limits == "lambda" else "local",
+            honest_cold=self.options.honest_cold,
+            debug=debug,
             report=self.report,
             on_invocation=self._ended,
             on_spans=self.tracing.spans if self.tracing else None,

@@ -97,6 +97,11 @@ class Ring:
         where = f"{failed} AND (:function IS NULL OR function = :function) ORDER BY seq DESC LIMIT :n"
         return self._records(where, {"function": function, "n": n})
 
+    def started(self) -> dict[str, float]:
+        """When each invocation began, by its request id. Raises RecordsUnreadable."""
+        with self._reading() as conn:
+            return dict(conn.execute("SELECT request_id, started FROM invocations").fetchall())
+
     def find(self, prefix: str) -> Record:
         """The record whose request id begins so. Raises RecordNotFound and RecordsUnreadable."""
         found = self._records("substr(request_id, 1, length(:prefix)) = :prefix ORDER BY seq DESC", {"prefix": prefix})

@@ -29,6 +29,13 @@ from local.verbs.shapes import shape_option
     default="lambda",
     help="How queues are delivered: batches until they succeed, or single CloudEvents with retries.",
 )
+@click.option("--honest-cold", is_flag=True, help="Start every sandbox as a new interpreter, to see what that takes.")
+@click.option(
+    "--debug",
+    multiple=True,
+    metavar="NAME[:PORT]",
+    help="Let this function wait for a debugger, without a timeout; may be repeated.",
+)
 @click.option("--no-reload", is_flag=True, help="Do not follow what is edited; with --only nothing is followed.")
 @shape_option("What calls the functions at every local URL, in place of what the template says.")
 @template_option
