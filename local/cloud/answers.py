@@ -54,12 +54,12 @@ class Answers:
         return _told(invocation)
 
     async def _replay(self, arguments: Arguments) -> dict[str, Any]:
-        recorder, how = self._stack.recorder, {name: arguments.get(name) for name in ("keep_clock", "debug_port")}
+        recorder, kept, port = self._stack.recorder, bool(arguments.get("keep_clock")), arguments.get("debug_port")
         if recorder is None:
             raise control.Refused("This `facet up` keeps no records. FACET_RECORDS=on has it keep some.")
         try:
             record = await asyncio.to_thread(recorder.ring.find, arguments["id"])
-            return await replay(recorder, self.invoker, record, **how)
+            return await replay(recorder, self.invoker, record, keep_clock=kept, debug_port=port)
         except (RecordNotFound, RecordsUnreadable, CannotReplay, UnknownFunction, LaunchFailed, Refused) as exc:
             raise control.Refused(str(exc)) from exc
 

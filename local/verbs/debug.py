@@ -96,3 +96,9 @@ def configuration(ports: Mapping[str, int]) -> dict[str, Any]:
 
 def _launch_file(root: Path) -> Path:
     return root / ".vscode" / "launch.json"
+
+
+def import_table(answer: Mapping[str, Any]) -> str:
+    """What a cold start took, and which imports took it, slowest first."""
+    rows = [f"{ms:>8.1f} ms  {module}" for module, ms in answer["imports"]]
+    return "\n".join([f"cold start {answer['init_ms'] or 0:.0f} ms", *rows])

@@ -10,7 +10,9 @@ import click
 from local.cloud import project
 from local.cloud.control import Client, NotRunning
 from local.cloud.state import State
+from local.records.redact import redact
 from local.verbs import json_option, reported, template_option
+from local.verbs.debug import debugger, import_table, port_option
 from local.verbs.shapes import shape_option
 
 
@@ -66,9 +68,14 @@ def _manifest(template: Path | None) -> list[dict[str, Any]]:
 @shape_option("What the event comes from.", "cloudevent", default="furl")
 @click.option("--check/--no-check", "checked", default=True, help="Refuse an event file that no source would send.")
 @click.option("--log", "show_log", is_flag=True, help="Print the invocation's log on standard error.")
+@click.option("--honest-cold", is_flag=True, help="Start a new interpreter for it, and tell what the imports took.")
+@click.option("--debug", is_flag=True, help="Wait for a debugger before the handler is imported, without a timeout.")
+@port_option
 @template_option
 @reported
-def invoke(name: str, show_log: bool, template: Path | None, **options: Any) -> None:
+def invoke(
+    name: str, show_log: bool, honest_cold: bool, debug: bool, port: int, template: Path | None, **options: Any
+) -> None:
     """Invoke function NAME once and print its answer; exit code 1 when it failed.
 
     \b
@@ -80,8 +87,12 @@ def invoke(name: str, show_log: bool, template: Path | None, **options: Any) -> 
 
     found = project.find(template)
     event = invoke_event.build(found, name, **options)
-    answer = Client(State.open(found.root).run).call("invoke", name=name, event=event, timeout=None)
+    client = Client(State.open(found.root).run)
+    with debugger(found.root, port if debug else None) as debug_port:
+        answer = client.call("invoke", name=name, event=event, fresh=honest_cold, debug_port=debug_port, timeout=None)
     if show_log:
-        click.echo(answer["log"], err=True, nl=False)
+        click.echo(redact(answer["log"]), err=True, nl=False)
+    if honest_cold:
+        click.echo(import_table(answer), err=True)
     click.echo(answer["payload"])
     sys.exit(1 if answer["function_error"] else 0)
