@@ -15,14 +15,14 @@ REAP_SECONDS = 25
 @app.scheduled
 def reap_tasks(now: datetime) -> None:
     """What goes to agents again is announced by relay_outbox."""
-    at = settings()
+    at, ahead = settings(), turns.ahead(now)
     silence = timedelta(minutes=at.agent_silence_minutes)
     steps = {
-        "overdue": turns.batch(reaping.end_overdue, deadline=timedelta(hours=at.task_deadline_hours)),
+        "overdue": turns.batch(reaping.end_overdue, deadline=timedelta(hours=at.task_deadline_hours), ahead=ahead),
         "test mode": turns.batch(sandbox.settle_due),
-        "ageing": turns.batch(reaping.renew),
-        "lost for good": if_heard(turns.batch(reaping.end_lost, silence=silence)),
-        "lost": if_heard(turns.batch(reaping.give_lost_again, silence=silence)),
+        "ageing": turns.batch(reaping.renew, ahead=ahead),
+        "lost for good": if_heard(turns.batch(reaping.end_lost, silence=silence, ahead=ahead)),
+        "lost": if_heard(turns.batch(reaping.give_lost_again, silence=silence, ahead=ahead)),
     }
     turns.take(steps, seconds=REAP_SECONDS)
 

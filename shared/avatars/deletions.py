@@ -39,15 +39,16 @@ def put_off(conn: Connection[DictRow], *, bucket: str, object_key: str, due_in: 
     )
 
 
-def due(conn: Connection[DictRow], *, limit: int) -> list[Address]:
-    """What is to be deleted by now, the longest due first."""
+def due(conn: Connection[DictRow], *, limit: int, ahead: timedelta = timedelta()) -> list[Address]:
+    """What is to be deleted by now, or in the time `ahead`; the longest due first."""
     rows = conn.execute(
-        "SELECT bucket, object_key FROM object_deletions WHERE due_at <= now() ORDER BY due_at LIMIT %s", (limit,)
+        "SELECT bucket, object_key FROM object_deletions WHERE due_at <= now() + %s ORDER BY due_at LIMIT %s",
+        (ahead, limit),
     ).fetchall()
     return [Address(row["bucket"], row["object_key"]) for row in rows]
 
 
-def carry_out(conn: Connection[DictRow], address: Address, *, objects: Objects) -> None:
+def carry_out(conn: Connection[DictRow], address: Address, *, objects: Objects, ahead: timedelta = timedelta()) -> None:
     """Delete one object and forget it; nothing if another is at it. What media_objects describes is only forgotten.
 
     The storage is called while the note is locked, and nothing else is: no client waits for a note. Unlocked, it could
@@ -58,10 +59,10 @@ def carry_out(conn: Connection[DictRow], address: Address, *, objects: Objects) 
         SELECT EXISTS (
             SELECT FROM media_objects m WHERE m.bucket = d.bucket AND m.object_key = d.object_key
         ) AS is_described
-        FROM object_deletions d WHERE d.bucket = %s AND d.object_key = %s AND d.due_at <= now()
+        FROM object_deletions d WHERE d.bucket = %s AND d.object_key = %s AND d.due_at <= now() + %s
         FOR UPDATE SKIP LOCKED
         """,
-        address,
+        (*address, ahead),
     ).fetchone()
     if row is None:
         return

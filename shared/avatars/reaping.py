@@ -1,4 +1,7 @@
-"""Tasks that nobody works on any more: given to agents again, or ended."""
+"""Tasks that nobody works on any more: given to agents again, or ended.
+
+Where time decides, what will be due in the time `ahead` counts as due.
+"""
 
 import uuid
 from dataclasses import dataclass
@@ -58,12 +61,14 @@ class Attempt:
     number: int
 
 
-def give_lost_again(conn: Connection[DictRow], *, silence: timedelta, limit: int) -> int:
+def give_lost_again(
+    conn: Connection[DictRow], *, silence: timedelta, limit: int, ahead: timedelta = timedelta()
+) -> int:
     """Begun tasks whose agent has been silent this long go to another. How many it were; at most `limit`."""
-    return _give_again(conn, f"{SILENT} AND lost + 1 < {BEGINNINGS}", age=silence, lost=1, limit=limit)
+    return _give_again(conn, f"{SILENT} AND lost + 1 < {BEGINNINGS}", age=silence - ahead, lost=1, limit=limit)
 
 
-def end_lost(conn: Connection[DictRow], *, silence: timedelta, limit: int) -> int:
+def end_lost(conn: Connection[DictRow], *, silence: timedelta, limit: int, ahead: timedelta = timedelta()) -> int:
     """Tasks that every agent so far began and left end as AGENT_LOST. How many it were; at most `limit`."""
     words = f"{BEGINNINGS} agents began it and fell silent"
     return _end(
@@ -71,25 +76,25 @@ def end_lost(conn: Connection[DictRow], *, silence: timedelta, limit: int) -> in
         f"{SILENT} AND lost + 1 >= {BEGINNINGS}",
         code="AGENT_LOST",
         message=words,
-        age=silence,
+        age=silence - ahead,
         lost=1,
         limit=limit,
     )
 
 
-def renew(conn: Connection[DictRow], *, limit: int) -> int:
+def renew(conn: Connection[DictRow], *, limit: int, ahead: timedelta = timedelta()) -> int:
     """Announce waiting tasks again whose message's URLs run out soon. Age alone is no reason: the broker has them."""
     age = timedelta(seconds=media.AGENT_URL_SECONDS) - URL_RESERVE
     waiting = "status = 'PENDING' AND published_at < now() - %(age)s AND NOT test_mode"
-    return _give_again(conn, waiting, age=age, lost=0, limit=limit)
+    return _give_again(conn, waiting, age=age - ahead, lost=0, limit=limit)
 
 
-def end_overdue(conn: Connection[DictRow], *, deadline: timedelta, limit: int) -> int:
+def end_overdue(conn: Connection[DictRow], *, deadline: timedelta, limit: int, ahead: timedelta = timedelta()) -> int:
     """Tasks open longer than this end as DEADLINE_EXCEEDED, whatever holds them up."""
     words = f"it was not finished within {deadline / timedelta(hours=1):g} hours"
     return _end(
         conn, f"{OPEN} AND created_at < now() - %(age)s",
-        code="DEADLINE_EXCEEDED", message=words, age=deadline, lost=0, limit=limit,
+        code="DEADLINE_EXCEEDED", message=words, age=deadline - ahead, lost=0, limit=limit,
     )  # fmt: skip
 
 

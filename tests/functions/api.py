@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +163,11 @@ def consume(*bodies: bytes | Mapping[str, object]) -> None:
 def on_schedule(name: str, **time: int) -> None:
     """What the clock does to `reap_tasks` or `purge_expired`; `time` may be another minute than now."""
     invoke(name, schedule_event(name, datetime.now(UTC).replace(**time)))  # type: ignore[arg-type]  # all are int
+
+
+def at(name: str, ahead: timedelta) -> None:
+    """What `facet schedule run --at` does: the event says another time than the clock."""
+    invoke(name, schedule_event(name, datetime.now(UTC) + ahead))
 
 
 def relay() -> None:

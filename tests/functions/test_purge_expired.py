@@ -1,5 +1,6 @@
 """The purge: what has had its time goes, with its objects; what is in use stays, whatever fails and however often."""
 
+from datetime import timedelta
 from functools import partial
 from typing import Any, LiteralString
 
@@ -312,7 +313,7 @@ def test_objects_are_bounded_in_time(sql: Sql, empty: tuple[str, str], monkeypat
 
     note(sql, empty[1], "a", "b", "c")
     monkeypatch.setattr(handler, "time", Clock())
-    handler.delete_objects()
+    handler.delete_objects(timedelta())
     assert count(sql, "object_deletions") == 2
 
 
@@ -331,3 +332,19 @@ def test_one_step_that_fails_does_not_stop_the_others(sql: Sql, monkeypatch: pyt
     monkeypatch.setattr(purging, "sign_ins", broken)
     purge()
     assert count(sql, "erased_tasks") == 0
+
+
+def test_a_run_as_if_it_were_later_deletes_what_will_be_due_then(person: api.Person, sql: Sql) -> None:
+    sql.execute("UPDATE refresh_families SET revoked_at = now()")
+    api.at("purge_expired", timedelta(hours=23))
+    assert count(sql, "refresh_families") == 1
+    api.at("purge_expired", timedelta(hours=25))
+    assert count(sql, "refresh_families") == 0
+
+
+def test_a_run_of_an_earlier_time_deletes_what_is_due_now(person: api.Person, sql: Sql) -> None:
+    sql.execute(
+        "UPDATE refresh_families SET revoked_at = now() - interval '25 hours', created_at = now() - interval '2 days'"
+    )
+    api.at("purge_expired", timedelta(days=-3))
+    assert count(sql, "refresh_families") == 0

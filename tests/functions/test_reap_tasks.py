@@ -247,3 +247,24 @@ def test_a_task_that_has_ended_is_never_touched(task: str, sql: Sql, model: byte
     before = row(sql)
     reap()
     assert row(sql) == before
+
+
+def test_a_run_as_if_it_were_later_finds_what_is_lost_then(task: str, sql: Sql, queue: Queue) -> None:
+    begin(task)
+    api.at("reap_tasks", timedelta(minutes=14))
+    assert row(sql)["lost"] == 0
+    api.at("reap_tasks", timedelta(minutes=16))
+    assert (row(sql)["lost"], row(sql)["status"]) == (1, "INITIAL")
+    api.at("relay_outbox", timedelta(days=1))
+    assert [properties.headers["x-attempt"] for _, properties in queue.take(TASKS_QUEUE)] == [2]
+    api.at("reap_tasks", timedelta(hours=71))
+    assert row(sql)["finished_at"] is None
+    api.at("reap_tasks", timedelta(hours=73))
+    assert row(sql)["failure_code"] == "DEADLINE_EXCEEDED"
+
+
+def test_a_waiting_task_is_announced_anew_before_its_urls_run_out(task: str, sql: Sql) -> None:
+    api.at("reap_tasks", timedelta(hours=22))
+    assert row(sql)["attempt"] == 1
+    api.at("reap_tasks", timedelta(hours=24))
+    assert row(sql)["attempt"] == 2

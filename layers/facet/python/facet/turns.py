@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 
 from facet import db, log
 from facet.problems import Problem
@@ -11,6 +12,11 @@ Batch = Callable[[], bool]  # does a bounded part; whether there is more to do n
 
 
 BATCH = 500
+
+
+def ahead(now: datetime) -> timedelta:
+    """How far the time of a schedule's event is ahead of the clock: nothing, unless it is tried out as if later."""
+    return max(now - datetime.now(UTC), timedelta())
 
 
 def batch(step: Callable[..., int], *, limit: int = BATCH, **given: object) -> Batch:
