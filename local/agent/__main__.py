@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from local.agent.settings import Settings, SettingsError
 
-PACKAGES = ("ai_edge_litert", "numpy", "PIL", "pika", "boto3", "urllib3")
+PACKAGES = ("ai_edge_litert", "numpy", "PIL", "pika", "boto3", "urllib3", "opentelemetry")
 WRONG_SETTINGS, NOT_INSTALLED = 2, 3
 STOP_SECONDS = 4.5  # after that the process ends as it stands, and the broker delivers its task again
 
@@ -36,12 +36,13 @@ def main() -> int:
 
 def _consume(settings: Settings) -> None:
     # Imported here because they need packages that may be missing.
+    from local.agent import spans
     from local.agent.avatar import Sculptor
     from local.agent.consumer import Consumer
     from local.agent.storage import Storage
     from local.agent.work import Workshop
 
-    started = time.monotonic()
+    started, send_the_last = time.monotonic(), spans.start(os.environ)
     workshop = Workshop(Sculptor(), Storage(settings))
     log.info("models loaded in %.1f s", time.monotonic() - started)
     consumer = Consumer(settings, workshop.perform)
@@ -54,6 +55,7 @@ def _consume(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     consumer.run()
+    send_the_last()
     log.info("agent stopped")
 
 

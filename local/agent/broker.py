@@ -11,6 +11,7 @@ import pika  # type: ignore[import-untyped]  # pika ships no types
 from pika.adapters.utils.connection_workflow import AMQPConnectorException  # type: ignore[import-untyped]  # as above
 from pika.exceptions import AMQPError, ChannelClosedByBroker  # type: ignore[import-untyped]  # as above
 
+from local.agent import spans
 from local.agent.settings import Settings
 
 APP_ID = "facet-agent"
@@ -30,6 +31,7 @@ class Delivery:
     """A message of the tasks queue, to be settled in the session it came from."""
 
     tag: int
+    queue: str
     body: bytes
     correlation_id: str | None
     headers: Mapping[str, object]
@@ -68,7 +70,8 @@ class Session:
             channel: object, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes
         ) -> None:
             headers = {name: value for name, value in (properties.headers or {}).items() if name in CARRIED_HEADERS}
-            receive(Delivery(method.delivery_tag, body, properties.correlation_id, headers, method.redelivered))
+            queue, task = self._settings.tasks_queue, properties.correlation_id
+            receive(Delivery(method.delivery_tag, queue, body, task, headers, method.redelivered))
 
         with _translated():
             self._channel.add_on_cancel_callback(self._on_cancel)
@@ -91,18 +94,14 @@ class Session:
 
     def publish(self, report: Mapping[str, object], delivery: Delivery) -> None:
         """To the results queue; the broker has it when this returns."""
-        properties = pika.BasicProperties(
-            content_type="application/json",
-            delivery_mode=pika.DeliveryMode.Persistent.value,
-            correlation_id=delivery.correlation_id or str(report["request_uuid"]),
-            message_id=str(uuid.uuid4()),
-            timestamp=int(time.time()),
-            app_id=APP_ID,
-            headers=dict(delivery.headers),
-        )
-        with _translated():
+        queue, task = self._settings.results_queue, str(report["request_uuid"])
+        with spans.message("send", queue, delivery.headers, task) as (_, headers), _translated():
             self._channel.basic_publish(
-                "", self._settings.results_queue, json.dumps(report).encode(), properties, mandatory=True
+                "",
+                queue,
+                json.dumps(report).encode(),
+                _properties(delivery.correlation_id or task, headers),
+                mandatory=True,
             )
 
     def acknowledge(self, delivery: Delivery) -> None:
@@ -133,6 +132,18 @@ class Session:
         """What is not settled goes back to the queue."""
         with suppress(*FAILURES):
             self._connection.close()
+
+
+def _properties(correlation_id: str, headers: dict[str, object]) -> pika.BasicProperties:
+    return pika.BasicProperties(
+        content_type="application/json",
+        delivery_mode=pika.DeliveryMode.Persistent.value,
+        correlation_id=correlation_id,
+        message_id=str(uuid.uuid4()),
+        timestamp=int(time.time()),
+        app_id=APP_ID,
+        headers=headers,
+    )
 
 
 def _parameters(settings: Settings) -> pika.ConnectionParameters:
