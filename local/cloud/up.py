@@ -146,9 +146,9 @@ class Stack:
         return Recorder(ring, lambda: self.template.functions if self.template else {}, logs=logs)
 
     async def _start_tracing(self, ring: Ring) -> None:
-        self.tracing = Tracing(ring.spans)
         endpoint = await self.running.enter_async_context(collecting(self.state, ring.spans, self.report))
         self.settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint} | self.settings
+        self.tracing = Tracing(ring.spans)
 
     async def _start_invoker(self, template: Template) -> Invoker:
         debug = debug_ports.of(self.options.debug)
