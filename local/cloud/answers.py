@@ -67,10 +67,11 @@ class Answers:
         return [trigger.described() for trigger in self._triggers.schedules]
 
     async def _run_schedule(self, arguments: Arguments) -> dict[str, Any]:
-        """Now, or as if it were the moment `at` (ISO 8601)."""
+        """Once, now or as if it were the moment `at` (ISO 8601)."""
         moment = datetime.fromisoformat(arguments["at"]) if arguments.get("at") else None
         try:
-            return _told(await schedule.named(self._triggers.schedules, arguments["name"]).fire(moment))
+            trigger = schedule.named(self._triggers.schedules, arguments["name"])
+            return _told(await trigger.fire(moment, invoke=self.invoker.invoke))
         except (UnknownSchedule, LaunchFailed, Refused) as exc:
             raise control.Refused(str(exc)) from exc
 

@@ -97,14 +97,16 @@ class ScheduleTrigger:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
 
-    async def fire(self, moment: datetime | None = None) -> Invocation:
+    async def fire(self, moment: datetime | None = None, *, invoke: Invoke | None = None) -> Invocation:
         """Invoke the function as if it were due at this moment, after a run that is under way.
+
+        `invoke` is another way than that of the clock, such as one without retries.
 
         Raises what the invoker raises.
         """
         async with self._one_run:
             event = self._event(moment or self._clock.now())
-            return await self._invoke(self.schedule.function, event, source="schedule")
+            return await (invoke or self._invoke)(self.schedule.function, event, source="schedule")
 
     async def _run(self) -> None:
         self.due = self._due.after(self._clock.now())
