@@ -23,7 +23,7 @@ from local.sandbox.pool import Bounds, Busy, Lease, Pool, Refused
 from local.sandbox.report import Import, Report, end_line, start_line
 from local.sandbox.sandbox import InitFailed, NotBegun, OnSpans, Outcome, Sandbox, Surroundings
 from local.sandbox.walls import available
-from local.template import Template
+from local.template import MOST_ENVIRONMENT_BYTES, Template
 from local.template.spec import FunctionSpec
 
 _ATTEMPTS = 3
@@ -52,11 +52,12 @@ class Limits:
     request_body: int
     event: int
     response: int
+    environment: int
 
 
 LIMITS = {
-    "local": Limits(request_body=11_534_336, event=20_971_520, response=20_971_520),
-    "lambda": Limits(request_body=6_291_456, event=6_291_456, response=6_291_556),
+    "local": Limits(request_body=11_534_336, event=20_971_520, response=20_971_520, environment=131_072),
+    "lambda": Limits(request_body=6_291_456, event=6_291_456, response=6_291_556, environment=MOST_ENVIRONMENT_BYTES),
 }
 
 
@@ -142,6 +143,10 @@ class Invoker:
         """Make ready to start sandboxes. Raises LaunchFailed."""
         self._pool = Pool(self._bounds)
         self._renewal = Renewal(self._pool, lambda: self.template, self._try, self._report, untried=self._debug)
+        for spec in self.template.functions.values():
+            if (size := spec.environment_bytes) > self.limits.environment:
+                allowed = f"Lambda allows {self.limits.environment:,}; shorten them in the template"
+                raise LaunchFailed(f"The variables of {spec.name} have {size:,} bytes, {allowed}")
         if self._around.walls and (reason := await asyncio.to_thread(available)):
             self._around = replace(self._around, walls=False)
             self._report(f"functions can write outside of /tmp here, as they cannot in Lambda: {reason}")

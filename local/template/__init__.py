@@ -40,6 +40,7 @@ HARMLESS = frozenset(
         "VpcConfig",
     }
 )
+MOST_ENVIRONMENT_BYTES = 4096
 HANDLED_TYPES = frozenset(f"AWS::Serverless::{name}" for name in ("Function", "LayerVersion", "HttpApi", "Api"))
 INVOKING_TYPES = frozenset(
     {
@@ -170,6 +171,9 @@ class _Reader:
             asynchronous=self._asynchronous(properties.part("EventInvokeConfig")),
         )
         self._warnings += [f"{logical_id}: {key} is not emulated" for key in properties.unread(HARMLESS)]
+        if spec.environment_bytes > MOST_ENVIRONMENT_BYTES:
+            size = f"{spec.environment_bytes:,} bytes of variables, AWS refuses more than {MOST_ENVIRONMENT_BYTES:,}"
+            self._warnings.append(f"{logical_id}.Environment: {size}")
         return spec
 
     def _clears_records(self, metadata: Properties) -> bool:

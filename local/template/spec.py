@@ -1,5 +1,6 @@
 """What a template says of each function: code, limits, environment and what invokes it."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,6 +108,11 @@ class FunctionSpec:
     def host(self) -> str:
         """The label of its own address: an underscore is no host name."""
         return self.name.replace("_", "-")
+
+    @property
+    def environment_bytes(self) -> int:
+        """The size of its variables as AWS measures it."""
+        return len(json.dumps(dict(self.environment), separators=(",", ":"), ensure_ascii=False).encode())
 
     @property
     def program(self) -> tuple[object, ...]:

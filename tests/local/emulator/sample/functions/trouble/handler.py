@@ -1,9 +1,15 @@
 """Everything that a handler should not do, by name."""
 
+import errno
 import logging
+import multiprocessing
 import os
+import re
 import sys
+import tempfile
+import threading
 import time
+from pathlib import Path
 from typing import Any
 
 Event = dict[str, Any]
@@ -16,6 +22,61 @@ def app(event: Event, context: Any) -> Any:
 def loop(event: Event) -> None:
     print("looping")
     while True:
+        pass
+
+
+def match_for_ever(event: Event) -> Any:
+    """In C, which lets no signal handler of Python in between."""
+    return re.match(r"(a+)+$", "a" * 64 + "b")
+
+
+def sleep(event: Event) -> None:
+    time.sleep(60)
+
+
+def write(event: Event) -> str:
+    """Whether the file could be written, or what the system said."""
+    try:
+        with Path(event["path"]).open("ab") as file:
+            file.truncate(int(event.get("megabytes", 0) * 1024 * 1024))
+            os.posix_fallocate(file.fileno(), 0, max(1, int(event.get("megabytes", 0) * 1024 * 1024)))
+    except OSError as exc:
+        return errno.errorcode[exc.errno or 0]
+    return "written"
+
+
+def find(event: Event) -> Any:
+    """What there is in a folder, and how many megabytes its file system can hold."""
+    size = os.statvfs(event["path"])
+    names = sorted(path.name for path in Path(event["path"]).iterdir())
+    return {"names": names, "megabytes": size.f_blocks * size.f_frsize // 1024 // 1024}
+
+
+def name_temporary(event: Event) -> str:
+    return tempfile.gettempdir()
+
+
+def leave_a_thread(event: Event) -> str:
+    def loop() -> None:
+        while True:
+            time.sleep(0.001)
+
+    threading.Thread(target=loop).start()
+    return "left"
+
+
+def share_memory(event: Event) -> str:
+    """Lambda has no /dev/shm, so what needs it fails."""
+    try:
+        multiprocessing.Semaphore()
+    except OSError:
+        return "refused"
+    return "shared"
+
+
+def compute(event: Event) -> None:
+    end = time.thread_time() + event["seconds"]
+    while time.thread_time() < end:
         pass
 
 
@@ -136,4 +197,4 @@ def modules(event: Event) -> Any:
     return {"local": [name for name in sys.modules if name.split(".")[0] == "local"], "six": "six" in sys.modules}
 
 
-TROUBLES = {name: value for name, value in globals().items() if callable(value) and name not in ("app", "Any")}
+TROUBLES = {name: value for name, value in globals().items() if callable(value) and name not in ("app", "Any", "Path")}

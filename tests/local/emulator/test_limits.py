@@ -1,0 +1,163 @@
+"""Each limit of Lambda holds here, also for handlers that try to pass it."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local.sandbox import walls
+from local.sandbox.launcher import LaunchFailed
+from tests.local.emulator.lab import Lab, answer, error, lab
+
+pytestmark = pytest.mark.skipif(bool(walls.available()), reason=f"no walls on this machine: {walls.available()}")
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["fork", "fresh"])
+def sample(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    with lab(tmp_path_factory.mktemp("sample"), honest_cold=request.param) as running:
+        yield running
+
+
+def tried(sample: Lab, kind: str, **event: Any) -> Any:
+    return answer(sample.invoke("trouble", {"kind": kind, **event}))
+
+
+@pytest.mark.parametrize("kind", ["match_for_ever", "sleep"])
+def test_the_timeout_ends_also_what_does_not_listen(sample: Lab, kind: str) -> None:
+    invocation = sample.invoke("trouble", {"kind": kind})
+    assert error(invocation) == {
+        "errorType": "Sandbox.Timedout",
+        "errorMessage": f"RequestId: {invocation.request_id} Error: Task timed out after 1.00 seconds",
+    }
+    assert "Status: timeout" in str(invocation.report)
+
+
+def test_the_report_tells_computing_from_waiting(sample: Lab) -> None:
+    waited, computed = sample.invoke("trouble", {"kind": "sleep"}), sample.invoke("trouble", {"kind": "match_for_ever"})
+    assert waited.report.cpu_ms is not None
+    assert computed.report.cpu_ms is not None
+    assert waited.report.cpu_ms < 300 < computed.report.cpu_ms
+    quick = sample.invoke("trouble", {"kind": "compute", "seconds": 0.1})
+    assert quick.report.cpu_ms is not None
+    assert 100 <= quick.report.cpu_ms < 200
+
+
+def test_the_memory_of_a_handler_is_in_its_report_though_it_was_given_back(sample: Lab) -> None:
+    sample.recycle("trouble")
+    before = sample.invoke("trouble", {"kind": "log"}).report.max_memory_mb
+    during = sample.invoke("trouble", {"kind": "allocate", "megabytes": 60}).report.max_memory_mb
+    after = sample.invoke("trouble", {"kind": "log"}).report.max_memory_mb
+    assert 55 <= during - before <= 62
+    assert after == during
+
+
+def test_the_packages_of_other_functions_are_in_no_ones_memory(tmp_path: Path) -> None:
+    with lab(tmp_path) as sample:
+        assert sample.invoke("tick").report.max_memory_mb < 10
+
+
+def test_a_thousand_small_events_do_not_seem_to_take_more_memory(sample: Lab) -> None:
+    first = sample.invoke("tick").report.max_memory_mb
+    last = [sample.invoke("tick") for _ in range(200)][-1].report
+    assert last.max_memory_mb - first <= 2
+
+
+def test_memory_that_passes_the_limit_too_shortly_to_be_seen_is_reported_as_the_limit(
+    sample: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("local.sandbox.usage.Memory.over", lambda memory, limit_kb: 0)
+    assert sample.invoke("trouble", {"kind": "allocate", "megabytes": 200}).report.max_memory_mb == 128
+    sample.recycle("trouble")
+
+
+def test_five_run_and_fifteen_are_told_to_come_again(tmp_path: Path) -> None:
+    with lab(tmp_path, edit=lambda text: text.replace("Executions: 2", "Executions: 5")) as sample:
+
+        async def all_at_once() -> list[httpx.Response]:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(sample.app)) as client:
+                calls = [client.get("http://localhost/fn/single/?0.5") for _ in range(20)]
+                return await asyncio.gather(*calls)
+
+        assert Counter(response.status_code for response in sample.run(all_at_once())) == {200: 5, 429: 15}
+
+
+def test_tmp_is_the_sandboxes_own_of_the_templates_size_and_empty(sample: Lab) -> None:
+    sample.recycle("trouble")
+    assert tried(sample, "find", path="/tmp")["megabytes"] == 512
+    assert tried(sample, "write", path="/tmp/mine", megabytes=1) == "written"
+    assert "mine" in tried(sample, "find", path="/tmp")["names"]
+    assert not Path("/tmp/mine").exists()
+    sample.recycle("trouble")
+    assert "mine" not in tried(sample, "find", path="/tmp")["names"]
+
+
+def test_a_full_tmp_is_full(sample: Lab) -> None:
+    assert tried(sample, "write", path="/tmp/much", megabytes=513) == "ENOSPC"
+
+
+def test_the_template_can_ask_for_a_bigger_tmp(tmp_path: Path) -> None:
+    bigger = "CodeUri: functions/trouble\n      EphemeralStorage: { Size: 1024 }\n"
+    with lab(tmp_path, edit=lambda text: text.replace("CodeUri: functions/trouble\n", bigger)) as sample:
+        assert tried(sample, "find", path="/tmp")["megabytes"] == 1024
+        assert tried(sample, "write", path="/tmp/much", megabytes=1025) == "ENOSPC"
+
+
+def test_nothing_else_can_be_written(sample: Lab) -> None:
+    code = sample.template.functions["trouble"].code
+    layer = sample.template.functions["echo"].layers[0]
+    for folder in (code, code.parents[1], layer, Path.home(), Path(walls.__file__).parent, "/var/tmp", "/dev/shm", "/"):
+        assert tried(sample, "write", path=f"{folder}/mark") == "EROFS", folder
+    assert tried(sample, "write", path="/dev/null") in ("EINVAL", "ENODEV")  # opened; no device can be cut
+    assert tried(sample, "share_memory") == "refused"
+
+
+def test_what_is_made_visible_can_be_written_too(sample: Lab) -> None:
+    assert tried(sample, "write", path=str(sample.folder / "mark"), megabytes=0.5) == "written"
+    assert (sample.folder / "mark").stat().st_size == 512 * 1024
+
+
+def test_without_walls_a_sandbox_has_a_folder_of_its_own_with_a_limit_to_each_file(tmp_path: Path) -> None:
+    with lab(tmp_path, walls=False) as sample:
+        folder = Path(tried(sample, "name_temporary"))
+        assert folder.is_dir()
+        assert folder != Path("/tmp")
+        assert tried(sample, "write", path=str(folder / "small"), megabytes=1) == "written"
+        assert tried(sample, "write", path=str(folder / "big"), megabytes=513) == "EFBIG"
+        sample.recycle("trouble")
+        assert Path(tried(sample, "name_temporary")) != folder
+    assert not folder.exists()
+
+
+def test_a_machine_without_walls_is_told_of_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local.invoker.available", lambda: "Operation not permitted")
+    with lab(tmp_path) as sample:
+        assert tried(sample, "write", path=str(Path(tried(sample, "name_temporary")) / "x")) == "written"
+        assert sample.reports == [
+            "functions can write outside of /tmp here, as they cannot in Lambda: Operation not permitted"
+        ]
+
+
+def test_too_many_variables_are_a_warning_and_with_lambdas_limits_a_refusal(tmp_path: Path) -> None:
+    def many(text: str) -> str:
+        return text.replace("NUMBER: 12", f"NUMBER: {'1' * 4096}")
+
+    with lab(tmp_path / "local", edit=many) as sample:
+        assert [warning.partition(" AWS")[2] for warning in sample.template.warnings] == [" refuses more than 4,096"]
+        assert answer(sample.invoke("echo"))["environment"]["NUMBER"] == "1" * 4096
+    with (
+        pytest.raises(LaunchFailed, match=r"The variables of echo have 4,\d+ bytes, Lambda allows 4,096"),
+        lab(tmp_path / "lambda", edit=many, limits="lambda"),
+    ):
+        pass
+
+
+def test_a_thread_left_behind_neither_delays_the_answer_nor_the_next(sample: Lab) -> None:
+    started = time.monotonic()
+    assert tried(sample, "leave_a_thread") == "left"
+    assert tried(sample, "log") == "ok"
+    assert time.monotonic() - started < 5
