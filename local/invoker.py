@@ -198,7 +198,12 @@ class Invoker:
         task = asyncio.create_task(self._invoke(spec, body, request_id, trace or new_trace(), source, how))
         self._running.add(task)
         task.add_done_callback(self._finished)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if how.debug_port is not None:  # it may wait for a debugger for ever
+                task.cancel()
+            raise
 
     def recycle(self, name: str) -> None:
         """Later invocations import the function anew; those that run now finish as they are."""

@@ -1,12 +1,13 @@
 """The command line's way into a running `facet up`: a Unix socket that only its user can open."""
 
+import asyncio
 import contextlib
 import hashlib
 import json
 import os
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,13 +94,24 @@ def _app(verbs: Mapping[str, Answer]) -> Any:
         if answer is None:
             status, result = 404, {"message": f"There is no verb {scope['path']}."}
         else:
-            status, result = await _answered(answer, body)
+            status, result = await _unless_left(_answered(answer, body), receive)
         content = json.dumps(result).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
     return app
+
+
+async def _unless_left(answered: Coroutine[Any, Any, tuple[int, Any]], receive: Any) -> tuple[int, Any]:
+    """The answer. Where the caller leaves (Ctrl-C), what waits for it ends; invocations go on, save debugged ones."""
+    answering, leaving = asyncio.create_task(answered), asyncio.create_task(receive())
+    await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    leaving.cancel()
+    if not answering.done():
+        answering.cancel()
+    await asyncio.wait({answering})
+    return (409, {"message": "The caller has left."}) if answering.cancelled() else answering.result()
 
 
 async def _answered(answer: Answer, body: bytes) -> tuple[int, Any]:

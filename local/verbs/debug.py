@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import psutil
 
 from local.cloud import debug_ports, project
 from local.cloud.debug_ports import FIRST_PORT, HOST
@@ -50,6 +49,8 @@ def _announce(root: Path, port: int, ended: threading.Event) -> None:
 
 def _listens(port: int) -> bool:
     """Asked of the kernel: a connection would be taken for the debugger."""
+    import psutil
+
     try:
         found = psutil.net_connections("tcp4")
     except psutil.AccessDenied:  # macOS: only root may know
