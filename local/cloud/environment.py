@@ -1,7 +1,9 @@
 """The project's `.env`: what may stand in it, how it is read, and how a new one with fresh secrets is written."""
 
+import contextlib
 import os
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -118,6 +120,8 @@ GROUPS: dict[str, tuple[Setting, ...]] = {
     ),
 }
 SETTINGS = tuple(setting for group in GROUPS.values() for setting in group)
+SERVICES = ("POSTGRES_", "RABBITMQ_", "MINIO_", "AGENT_")
+SHELL = frozenset("HOME HOSTNAME LANG LOGNAME MAIL PATH PWD SHELL TERM TMPDIR TZ USER".split())
 DEFAULTS = {setting.name: setting.default for setting in SETTINGS if setting.default}
 
 
@@ -131,14 +135,34 @@ def load(project: Path) -> dict[str, str]:
     return read(path(project))
 
 
-def effective(project: Path) -> dict[str, str]:
-    """What holds: `.env`, overruled by the settings in this process's environment. Raises EnvironmentUnreadable."""
-    return {**load(project), **overruling()}
+def effective(project: Path, names: Iterable[str] = ()) -> dict[str, str]:
+    """What holds: `.env`, overruled by the settings and these other names in this process's environment.
+
+    Raises EnvironmentUnreadable.
+    """
+    return {**read(kept(project)), **load(project), **overruling(names)}
 
 
-def overruling() -> dict[str, str]:
-    """The settings that this process's environment has."""
-    return {setting.name: os.environ[setting.name] for setting in SETTINGS if os.environ.get(setting.name)}
+def overruling(names: Iterable[str] = ()) -> dict[str, str]:
+    """The settings, and those of these names that are not the shell's own, in this process's environment."""
+    known = {setting.name for setting in SETTINGS} | (set(names) - SHELL)
+    return {name: os.environ[name] for name in sorted(known) if os.environ.get(name)}
+
+
+def kept(project: Path) -> Path:
+    """The secrets of services that run for a project whose `.env` is its own affair."""
+    return Path(os.environ.get("FACET_STATE") or project / ".facet") / "secrets.env"
+
+
+def keep(project: Path) -> None:
+    """Make them if there are none: what PostgreSQL, RabbitMQ and the S3 server let their users in by."""
+    made = "".join(
+        f"{setting.name}={secrets.token_hex(setting.secret)}\n"
+        for setting in SETTINGS
+        if setting.secret and setting.name.startswith(SERVICES)
+    )
+    with contextlib.suppress(FileExistsError), open(kept(project), "x", opener=_private) as output:
+        output.write(made)
 
 
 def read(file: Path) -> dict[str, str]:
@@ -162,13 +186,17 @@ def create(project: Path) -> Path:
     """Write a new `.env` with fresh secrets, for its owner's eyes only; raises EnvironmentExists."""
     file = path(project)
     try:
-        with open(file, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as output:
+        with open(file, "x", encoding="utf-8", opener=_private) as output:
             output.write(render(with_secrets=True))
     except FileExistsError:
         raise EnvironmentExists(
             f"{file} exists and was left alone: its secrets open the data there is; move it away to have a new one"
         ) from None
     return file
+
+
+def _private(name: str, flags: int) -> int:
+    return os.open(name, flags, 0o600)
 
 
 def render(*, with_secrets: bool) -> str:

@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.template import Template
+
+AVATARS = frozenset({"RABBITMQ_TASKS_QUEUE", "RABBITMQ_TASKS_RESULTS_QUEUE", "REFRESH_SECRET_KEY"})
+SERVICES = {"postgres": "POSTGRES_HOST", "rabbitmq": "RABBITMQ_HOST", "objects": "MINIO_HOST"}
+
 
 class ProjectNotFound(Exception):
     """Neither this folder nor one above it has a template."""
@@ -32,3 +37,14 @@ def find(template: Path | None = None, start: Path | None = None) -> Project:
     raise ProjectNotFound(
         f"There is no template.yaml in {here} or above it. Go to the project, or pass --template FILE."
     )
+
+
+def makes_avatars(template: Template) -> bool:
+    """Whether it is Facet's own: it gets the reference agent, and a new `.env` where there is none."""
+    return template.settings >= AVATARS
+
+
+def services(template: Template) -> frozenset[str]:
+    """What it needs: a service whose host is a parameter, and a broker for queue triggers."""
+    named = {service for service, setting in SERVICES.items() if setting in template.settings}
+    return frozenset(named | ({"rabbitmq"} if template.queues else set()))

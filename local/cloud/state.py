@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 # Below the range from which outgoing connections take theirs, so that a remembered port is still free tomorrow.
+SERVERS = Path(__file__).resolve().parents[2] / ".facet" / "server"
 PORTS = range(20_000, 32_000)
 
 
@@ -21,18 +22,19 @@ class StateUnusable(Exception):
 class State:
     root: Path
     server: Path
-    """Unpacked server programs, shared by every state of the project."""
+    """Unpacked server programs, shared by every state and project that this Facet runs."""
     _taken: dict[str, socket.socket | int] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def open(cls, project: Path, root: Path | None = None) -> "State":
         """The state of a project: `root`, else FACET_STATE, else `.facet` in it. Raises StateUnusable."""
-        home = project.resolve() / ".facet"
-        chosen = root or Path(os.environ.get("FACET_STATE") or home)
-        state = cls(chosen.resolve(), Path(os.environ.get("FACET_SERVERS") or home / "server").resolve())
+        chosen = root or Path(os.environ.get("FACET_STATE") or project.resolve() / ".facet")
+        state = cls(chosen.resolve(), Path(os.environ.get("FACET_SERVERS") or SERVERS).resolve())
         try:
             for folder in (state.root, state.run):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not (ignore := state.root / ".gitignore").exists():
+                ignore.write_text("*\n")
         except OSError as exc:
             raise StateUnusable(
                 f"{exc.filename} cannot be made: {exc.strerror}. FACET_STATE may name another."

@@ -1,7 +1,7 @@
 """The triggers of a running stack: those its template declares, also after the template has changed."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from pika import ConnectionParameters  # type: ignore[import-untyped] # pika ships no py.typed
 
@@ -33,7 +33,10 @@ class Triggers:
         floor: float,
         profile: Profile = "lambda",
         report: Callable[[str], None],
+        declare: Callable[[Collection[str]], None] | None = None,
     ) -> None:
+        """`declare` makes the queues exist, where that is ours to do."""
+        self._declare = declare
         self._invoker, self._events, self._broker = invoker, events, broker
         self._floor, self._report = floor, report
         self._profile = profile
@@ -55,6 +58,8 @@ class Triggers:
         wanted = {each.name: each for each in declared}
         new = {name: (each, self._made(each)) for name, each in wanted.items() if not self._runs(each)}
         gone = [name for name in self._running if name in new or name not in wanted]
+        if self._declare and any(isinstance(each, QueueMapping) for each, _ in new.values()):
+            await asyncio.to_thread(self._declare, [queue.queue for queue in template.queues])
         await asyncio.gather(*(_stopped(self._running.pop(name)[1]) for name in gone))
         self._running |= new
         for _, trigger in new.values():

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import psycopg
@@ -22,8 +22,14 @@ SOURCE = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
 
 
-async def start_services(state: State, env: Mapping[str, str], supervisor: Supervisor, report: Report) -> Settings:
-    """Run or check PostgreSQL, RabbitMQ and the S3 server, all at once.
+async def start_services(
+    state: State,
+    env: Mapping[str, str],
+    supervisor: Supervisor,
+    report: Report,
+    wanted: Collection[str] = ("postgres", "rabbitmq", "objects"),
+) -> Settings:
+    """Run or check PostgreSQL, RabbitMQ and the S3 server, as far as they are wanted, all at once.
 
     Returns the POSTGRES_*, RABBITMQ_*, MINIO_* and AGENT_* settings by which they are reached; raises ServiceFailed.
     """
@@ -31,9 +37,8 @@ async def start_services(state: State, env: Mapping[str, str], supervisor: Super
     await supervisor.take_over()  # first, so that the ports of a killed run are free again
     try:
         async with asyncio.TaskGroup() as group:
-            parts = [
-                group.create_task(each(state, env, supervisor, report)) for each in (_postgres, _rabbitmq, _objects)
-            ]
+            each = {"postgres": _postgres, "rabbitmq": _rabbitmq, "objects": _objects}
+            parts = [group.create_task(each[name](state, env, supervisor, report)) for name in wanted]
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return {name: value for part in parts for name, value in part.result().items()}

@@ -63,6 +63,8 @@ class Template:
     """Settings (as in `.env`) that functions need and that have neither value nor default."""
     requirements: tuple[Path, ...]
     """The requirements files of layers and functions."""
+    settings: frozenset[str] = frozenset()
+    """The names that its parameters take their values from: `PostgresHost` is POSTGRES_HOST."""
 
     @property
     def routes(self) -> list[Route]:
@@ -102,7 +104,9 @@ class _Reader:
         parameters: dict[str, Any] = {}
         self._resolver = Resolver(document, parameters)
         whole = Properties(document, self._resolver, file=path, where="template")
-        parameters |= parameter_values(whole.part("Parameters"), settings)
+        declared = whole.part("Parameters")
+        parameters |= parameter_values(declared, settings)
+        self._settings = frozenset(map(setting_name, declared))
         self._resources = whole.part("Resources").parts()
         for logical_id, resource in self._resources.items():
             resource.where = logical_id
@@ -123,7 +127,8 @@ class _Reader:
                 raise resource.error(f"{functions[spec.name].logical_id} already is the function {spec.name}")
             if spec:
                 functions[spec.name] = spec
-        return Template(self._path, functions, self._warnings, tuple(self._missing), tuple(self._requirements))
+        warnings, missing, requirements = self._warnings, tuple(self._missing), tuple(self._requirements)
+        return Template(self._path, functions, warnings, missing, requirements, self._settings)
 
     def _resource(self, logical_id: str, resource: Properties) -> FunctionSpec | None:
         condition = resource.text("Condition", None)
@@ -132,7 +137,7 @@ class _Reader:
         kind = resource.text("Type")
         if kind == "AWS::Serverless::Function":
             spec = self._function(logical_id, resource.part("Properties").over(self._globals.part("Function")))
-            return replace(spec, clears_records=self._clears_records(resource.part("Metadata").part("Facet")))
+            return spec and replace(spec, clears_records=self._clears_records(resource.part("Metadata").part("Facet")))
         looks_like_one = kind.endswith("::Function") and kind != "AWS::CloudFront::Function"  # or is misspelt
         if (
             looks_like_one
@@ -142,9 +147,12 @@ class _Reader:
             self._warnings.append(f"{logical_id}: {kind} is not emulated")
         return None
 
-    def _function(self, logical_id: str, properties: Properties) -> FunctionSpec:
+    def _function(self, logical_id: str, properties: Properties) -> FunctionSpec | None:
         properties.where = logical_id
         name = function_name(logical_id)
+        if reason := _foreign(properties):
+            self._warnings.append(f"{logical_id}: {reason} is not emulated")
+            return None
         code = self._folder(properties, "CodeUri")
         self._require(code / "requirements.txt")
         handler = properties.text("Handler")
@@ -257,6 +265,16 @@ class _Reader:
     def _require(self, requirements: Path) -> None:
         if requirements.is_file():
             self._requirements[requirements] = None
+
+
+def _foreign(properties: Properties) -> str | None:
+    """What makes it a function that is no folder of Python."""
+    runtime = properties.text("Runtime", "python")
+    if not runtime.startswith("python"):
+        return f"Runtime {runtime}"
+    if properties.text("PackageType", "Zip") != "Zip":
+        return "PackageType Image"
+    return "InlineCode" if "InlineCode" in properties else None
 
 
 def function_name(logical_id: str) -> str:

@@ -33,19 +33,17 @@ def test_the_state_is_in_the_project_and_private(tmp_path: Path, monkeypatch: py
     monkeypatch.delenv("FACET_SERVERS", raising=False)
     state = State.open(tmp_path)
     assert state.root == tmp_path / ".facet"
-    assert state.server == tmp_path / ".facet" / "server"
+    assert (state.root / ".gitignore").read_text() == "*\n"
     folders = [state.root, state.run, state.data("x").parent, state.log("x").parent]
     assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o700}
 
 
-def test_another_state_folder_still_shares_the_projects_servers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_state_shares_the_servers_of_this_facet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FACET_SERVERS", raising=False)
     monkeypatch.setenv("FACET_STATE", str(tmp_path / "elsewhere"))
     state = State.open(tmp_path / "project")
     assert state.root == tmp_path / "elsewhere"
-    assert state.server == tmp_path / "project" / ".facet" / "server"
+    assert state.server == Path(__file__).parents[2] / ".facet" / "server"
     assert state.data("postgres") == tmp_path / "elsewhere" / "data" / "postgres"
 
 

@@ -1,0 +1,5 @@
+"""Reports at the full minute."""
+
+
+def handler(event, context):
+    print(f"report for {event['time']}")
