@@ -38,18 +38,22 @@ def _served(stack: "Stack") -> dict[str, Any]:
     """The gateway's addresses and the functions behind it, once there is one."""
     if not stack.template or not stack.gateway:
         return {}
-    prefix = stack.settings.get("PATH_PREFIX", environment.DEFAULTS["PATH_PREFIX"])
-    routes = stack.template.routes
     live = stack.invoker.sandboxes() if stack.invoker else {}
     functions = stack.template.functions.values()
     rows = [manifest.row(spec, stack.gateway, live.get(spec.name, manifest.NO_SANDBOXES)) for spec in functions]
-    served = {
-        "gateway": stack.gateway,
-        "edge": stack.edge,
-        "api": stack.gateway + (prefix if any(route.path.startswith(prefix) for route in routes) else ""),
-        "functions": {row["name"]: row for row in rows},
-    }
-    return served | ({"docs": f"{stack.gateway}/docs"} if any(route.path == "/docs" for route in routes) else {})
+    return {"gateway": stack.gateway, "functions": {row["name"]: row for row in rows}, **urls(stack)}
+
+
+def urls(stack: "Stack") -> dict[str, str]:
+    """Where people and their programs find it: the API, its documentation, AWS's own API."""
+    if not stack.template or not stack.gateway:
+        return {}
+    prefix = stack.settings.get("PATH_PREFIX", environment.DEFAULTS["PATH_PREFIX"])
+    routes = stack.template.routes
+    found = {"api": stack.gateway + (prefix if any(route.path.startswith(prefix) for route in routes) else "")}
+    if any(route.path == "/docs" for route in routes):
+        found["docs"] = f"{stack.gateway}/docs"
+    return found | ({"edge": stack.edge} if stack.edge else {})
 
 
 def _service(stack: "Stack", program: Status) -> dict[str, Any]:
