@@ -16,6 +16,7 @@ from local.cloud.answers import Answers
 from local.cloud.follow import following
 from local.cloud.parts import PARTS
 from local.cloud.project import Project
+from local.cloud.screen import Screen, possible
 from local.cloud.state import State
 from local.cloud.triggers import Triggers
 from local.edge import serving as edge
@@ -53,6 +54,8 @@ class Options:
     """Functions that wait for a debugger, as NAME or NAME:PORT."""
     once: bool = False
     revision: str = "head"
+    plain: bool = True
+    """Lines only, also in a terminal."""
 
 
 @dataclass
@@ -75,6 +78,7 @@ class Stack:
     recorder: Recorder | None = None
     tracing: Tracing | None = None
     migrated: Any = None
+    screen: Screen | None = None
     ready: bool = False
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     running: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
@@ -236,11 +240,16 @@ class Stack:
             raise UpFailed(f"{name} is {self.settings[name]!r}, which is no number. Correct it in .env.") from None
 
     def _ended(self, done: Invocation) -> None:
+        if self.screen:
+            self.screen.ended(done)
         if self.tracing and self.recorder:
             self.tracing.note(done)
             self.recorder(done)
 
     def _answered(self, line: RequestLine) -> None:
+        if self.screen:
+            self.screen.answered(line)
+            return
         cold = ", cold" if line.cold else ""
         function = line.function or "gateway"
         self.report(f"{line.method} {line.path} {line.status} {function} {line.duration_ms:.0f} ms{cold}")
@@ -275,9 +284,11 @@ def settings(project: Project, report: Report) -> dict[str, str]:
 
 async def serve(project: Project, options: Options, report: Report) -> Any:
     """Runs a stack until a signal or `facet down`; the migration's result. Raises what Stack.run raises."""
-    stack = Stack(project, State.open(project.root), options, report)
+    screen = None if options.plain or not possible() else Screen()
+    stack = Stack(project, State.open(project.root), options, screen.say if screen else report, screen=screen)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stack.stopping.set)
-    await stack.run()
+    async with screen.showing(stack) if screen else contextlib.nullcontext():
+        await stack.run()
     return stack.migrated

@@ -37,6 +37,7 @@ from local.verbs.shapes import shape_option
     help="Let this function wait for a debugger, without a timeout; may be repeated.",
 )
 @click.option("--no-reload", is_flag=True, help="Do not follow what is edited; with --only nothing is followed.")
+@click.option("--plain", is_flag=True, help="Print lines instead of the live screen; so it does without a terminal.")
 @shape_option("What calls the functions at every local URL, in place of what the template says.")
 @template_option
 @reported
