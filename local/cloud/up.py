@@ -76,6 +76,8 @@ class Stack:
     events: EventQueue | None = None
     edge: str | None = None
     recorder: Recorder | None = None
+    debug: dict[str, int] = field(default_factory=dict)
+    """The ports on which functions wait for a debugger."""
     tracing: Tracing | None = None
     migrated: Any = None
     screen: Screen | None = None
@@ -155,8 +157,8 @@ class Stack:
         self.tracing = Tracing(ring.spans)
 
     async def _start_invoker(self, template: Template) -> Invoker:
-        debug = debug_ports.of(self.options.debug)
-        if unknown := debug.keys() - template.functions.keys():
+        self.debug = debug_ports.of(self.options.debug)
+        if unknown := self.debug.keys() - template.functions.keys():
             known = ", ".join(sorted(template.functions))
             raise UpFailed(f"There is no function {', '.join(unknown)} to debug. There are: {known}.")
         if template.missing:
@@ -166,7 +168,7 @@ class Stack:
             logs=self.state.log("functions").with_suffix(""),
             limits="lambda" if self.options.limits == "lambda" else "local",
             honest_cold=self.options.honest_cold,
-            debug=debug,
+            debug=self.debug,
             report=self.report,
             on_invocation=self._ended,
             on_spans=self.tracing.spans if self.tracing else None,

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pprint
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,13 +26,12 @@ from local.testing import Local
 TEMPLATE = {template}
 EVENT = Path(__file__).with_suffix(".json")
 RECORDED_AT = {began}  # the clock stands still there
-{expected}
-{fixture}
+{expected}{fixture}
 
 def test_{function}_{verb}({argument}) -> None:
     text = EVENT.read_text(encoding="utf-8")
 {fill}    with time_machine.travel(RECORDED_AT, tick=False), Local(TEMPLATE) as local:
-        done = local.invoke({function!r}, json.loads(text))
+        done = local.invoke({name}, json.loads(text))
     assert done.function_error is None, done.payload.decode()
     answer = json.loads(done.payload)
 {asserts}
@@ -105,7 +103,8 @@ def _test(record: Record, placeholders: list[str], template: str) -> str:
     rows = "\n".join(f'        {json.dumps(name)}: "",' for name in placeholders)
     verb, expected, asserts = _expectation(record)
     return _TEST.format(
-        function=record.function,
+        function=re.sub(r"\W", "_", record.function),
+        name=json.dumps(record.function),
         id=record.request_id[:8],
         date=datetime.fromtimestamp(record.began, UTC),
         began=record.began,
@@ -126,7 +125,7 @@ def _expectation(record: Record) -> tuple[str, str, str]:
         return (
             "does_not_fail",
             "",
-            f"    assert answer is not None  # it failed with {record.error_type or record.status}",
+            f"    assert answer is not None  # it failed: {record.error_type or record.status}",
         )
     answer = json.loads(record.payload)
     if record.http_status is None or not isinstance(answer, dict) or "statusCode" not in answer:
@@ -145,8 +144,17 @@ def _expectation(record: Record) -> tuple[str, str, str]:
     return "answers_as_recorded", _literal(redacted(body)), f"{status}\n    assert {actual} == ANSWER"
 
 
-def _literal(value: Any) -> str:
-    return pprint.pformat(value, width=100, sort_dicts=False)
+def _literal(value: Any, indent: str = "") -> str:
+    """JSON as Python writes it, one value in a line."""
+    more = indent + "    "
+    if isinstance(value, dict) and value:
+        rows = [f"{_literal(key)}: {_literal(part, more)}" for key, part in value.items()]
+        return "{\n" + "".join(f"{more}{row},\n" for row in rows) + indent + "}"
+    if isinstance(value, list) and value:
+        return "[\n" + "".join(f"{more}{_literal(part, more)},\n" for part in value) + indent + "]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+    return repr(value)
 
 
 def _relative(template: Path, test: Path) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from local.cloud import debug_ports, project
+from local.cloud.control import Client
 from local.cloud.debug_ports import FIRST_PORT, HOST
 from local.verbs import reported, template_option
 
@@ -22,12 +23,16 @@ port_option = click.option(
 
 
 @contextlib.contextmanager
-def debugger(root: Path, wanted: int | None) -> Iterator[int | None]:
-    """The port for a call that waits for a debugger, and a word about it as soon as one can attach. Raises NoPort."""
+def debugger(client: Client, root: Path, wanted: int | None) -> Iterator[int | None]:
+    """The port for a call that waits for a debugger, and a word about it as soon as one can attach.
+
+    Raises NotRunning and NoPort.
+    """
     if wanted is None:
         yield None
         return
-    port, ended = debug_ports.free(wanted), threading.Event()
+    taken = client.call("status")["debug"].values()  # those may begin to listen any moment
+    port, ended = debug_ports.free(wanted, taken), threading.Event()
     if port != wanted:
         click.echo(f"Port {wanted} is taken, {port} is used.", err=True)
     announcer = threading.Thread(target=_announce, args=(root, port, ended), daemon=True)

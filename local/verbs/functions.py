@@ -88,7 +88,7 @@ def invoke(
     found = project.find(template)
     event = invoke_event.build(found, name, **options)
     client = Client(State.open(found.root).run)
-    with debugger(found.root, port if debug else None) as debug_port:
+    with debugger(client, found.root, port if debug else None) as debug_port:
         answer = client.call("invoke", name=name, event=event, fresh=honest_cold, debug_port=debug_port, timeout=None)
     if show_log:
         click.echo(redact(answer["log"]), err=True, nl=False)

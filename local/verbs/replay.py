@@ -10,6 +10,7 @@ import click
 
 from local.cloud import project
 from local.cloud.control import Client, NotRunning, Refused
+from local.cloud.debug_ports import NoPort
 from local.cloud.state import State
 from local.records.redact import redact, redacted
 from local.verbs import json_option, reported, template_option
@@ -51,9 +52,13 @@ def replay(
     Exit code 0 when they are equal byte for byte, 1 when they differ, 2 when it cannot be done.
     """
     found = project.find(template)
-    with debugger(found.root, port if debug else None) as debug_port:
-        arguments = {"id": request_id, "keep_clock": keep_clock, "debug_port": debug_port}
-        answer, count = _replayed(Client(State.open(found.root).run), arguments, times)
+    client = Client(State.open(found.root).run)
+    try:
+        with debugger(client, found.root, port if debug else None) as debug_port:
+            arguments = {"id": request_id, "keep_clock": keep_clock, "debug_port": debug_port}
+            answer, count = _replayed(client, arguments, times)
+    except (NotRunning, Refused, NoPort) as exc:
+        raise Impossible(str(exc)) from exc
     if show_log:
         click.echo(redact(answer["log"]), err=True, nl=False)
     if as_json:
@@ -68,11 +73,8 @@ def replay(
 def _replayed(client: Client, arguments: dict[str, Any], times: int) -> tuple[dict[str, Any], int]:
     """The first answer that differs, or else the last, and how many there were."""
     answer, count = {"same": True}, 0
-    try:
-        while count < times and answer["same"]:
-            answer, count = client.call("replay", timeout=None, **arguments), count + 1
-    except (NotRunning, Refused) as exc:
-        raise Impossible(str(exc)) from exc
+    while count < times and answer["same"]:
+        answer, count = client.call("replay", timeout=None, **arguments), count + 1
     return answer, count
 
 
