@@ -55,13 +55,14 @@ def decode_response(payload: bytes, shape: Shape = "furl") -> HttpResponse:
         return HttpResponse(200, (("content-type", "application/json"),), (), body)
     if shape == "rest" and (unknown := ", ".join(sorted(result.keys() - _REST_KEYS))):
         raise MalformedResponse(f"a REST API takes no {unknown}")
-    headers, body = _headers(result, shape), _body(result)
+    status, headers, body = _status(result["statusCode"]), _headers(result, shape), _body(result)
+    body = b"" if status in (204, 304) else body
     cookies = [value for name, value in headers if name == "set-cookie"]
     cookies += _cookies(result) if shape in ("furl", "http") else []
     kept = [item for item in headers if item[0] != "set-cookie"]
     if body and not any(name == "content-type" for name, _ in kept):
         kept.append(("content-type", _DEFAULT_TYPES.get(shape.partition("-")[0], "application/json")))
-    return HttpResponse(_status(result["statusCode"]), tuple(kept), tuple(cookies), body)
+    return HttpResponse(status, tuple(kept), tuple(cookies), body)
 
 
 def _status(value: Any) -> int:

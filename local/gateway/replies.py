@@ -65,7 +65,7 @@ def json_response(status: int, body: Mapping[str, Any], headers: tuple[tuple[str
 
 async def send_response(incoming: Incoming, response: HttpResponse, send: Send) -> None:
     """Send it, also to a client that is not done sending: it gets its answer, and then the connection is closed."""
-    body = b"" if response.status in (204, 304) or incoming.method == "HEAD" else response.body
+    body = b"" if incoming.method == "HEAD" else response.body
     await send({"type": "http.response.start", "status": response.status, "headers": _headers(incoming, response)})
     if incoming.unread:
         await send({"type": "http.response.body", "body": body, "more_body": True})
