@@ -11,7 +11,7 @@ import pika  # type: ignore[import-untyped] # pika ships no py.typed
 from pika.adapters.blocking_connection import BlockingChannel  # type: ignore[import-untyped] # as above
 from pika.adapters.select_connection import SelectConnection  # type: ignore[import-untyped] # as above
 from pika.adapters.utils.connection_workflow import AMQPConnectorException  # type: ignore[import-untyped] # as above
-from pika.exceptions import AMQPError, ProbableAccessDeniedError, ProbableAuthenticationError  # type: ignore[import-untyped] # as above
+from pika.exceptions import AMQPConnectionError, AMQPError, ProbableAccessDeniedError, ProbableAuthenticationError  # type: ignore[import-untyped] # as above
 
 from local.cloud import environment
 from local.cloud.project import Project
@@ -19,6 +19,7 @@ from local.cloud.state import State
 from local.triggers.amqp import Lenient
 
 _SECONDS = 10
+_NEXT = "Start it with `facet up --only services`, or check"
 
 
 class BrokerProblem(Exception):
@@ -91,10 +92,8 @@ class Broker:
             answer = httpx.get(url, auth=(self.user, self.password), timeout=_SECONDS, trust_env=False)
             return None if answer.status_code == httpx.codes.NOT_FOUND else answer.raise_for_status().json()
         except httpx.HTTPError as exc:
-            raise BrokerProblem(
-                f"RabbitMQ's management API at {self.management} does not answer: {exc}. "
-                "Is it running (`facet status`), and is RABBITMQ_MANAGEMENT_URL right?"
-            ) from exc
+            said = f"RabbitMQ's management API at {self.management} cannot be used: {exc}."
+            raise BrokerProblem(f"{said} {_NEXT} RABBITMQ_MANAGEMENT_URL.") from exc
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -105,11 +104,10 @@ class Broker:
                 f"RabbitMQ at {self.host}:{self.port} lets {self.user} not into {self.vhost}. "
                 "Check RABBITMQ_USER, RABBITMQ_PASSWORD and RABBITMQ_VHOST."
             ) from exc
-        except (AMQPError, AMQPConnectorException, OSError) as exc:
-            raise BrokerProblem(
-                f"RabbitMQ at {self.host}:{self.port} cannot be used: {exc!r}. "
-                "Start it with `facet up --only services`, or check RABBITMQ_HOST."
-            ) from exc
+        except (AMQPConnectionError, AMQPConnectorException, OSError) as exc:
+            raise BrokerProblem(f"RabbitMQ at {self.host}:{self.port} does not answer. {_NEXT} RABBITMQ_HOST.") from exc
+        except AMQPError as exc:
+            raise BrokerProblem(f"RabbitMQ at {self.host}:{self.port} refuses: {exc}") from exc
 
 
 class _Connection(Lenient, SelectConnection):  # type: ignore[misc] # pika is untyped

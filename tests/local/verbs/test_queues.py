@@ -227,11 +227,12 @@ def test_sending_to_nowhere_fails(facet: Facet) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"RABBITMQ_PORT": "1"}, "cannot be used: "),
+        ({"RABBITMQ_PORT": "1"}, ":1 does not answer. Start it with `facet up --only services`"),
+        ({"RABBITMQ_HOST": "nowhere.invalid"}, "RabbitMQ at nowhere.invalid:"),
         ({"RABBITMQ_PASSWORD": "wrong"}, "Check RABBITMQ_USER, RABBITMQ_PASSWORD and RABBITMQ_VHOST."),
         ({"RABBITMQ_HOST": ""}, "There has been no RabbitMQ here yet. Start it with `facet up --only services`."),
     ],
-    ids=["away", "wrong password", "never started"],
+    ids=["away", "unknown", "wrong password", "never started"],
 )
 def test_a_broker_that_cannot_be_used_is_said(
     facet: Facet, settings: pytest.MonkeyPatch, changed: dict[str, str], said: str
@@ -242,3 +243,10 @@ def test_a_broker_that_cannot_be_used_is_said(
     assert result.exit_code == 1
     assert said in result.output
     assert isinstance(result.exception, SystemExit)
+
+
+def test_a_management_api_that_is_away_is_said(facet: Facet, settings: pytest.MonkeyPatch) -> None:
+    settings.setenv("RABBITMQ_MANAGEMENT_URL", "http://127.0.0.1:1")
+    result = facet("queue", "list")
+    assert result.exit_code == 1
+    assert "check RABBITMQ_MANAGEMENT_URL." in result.output
