@@ -102,7 +102,10 @@ def _prepare(wire: Wire, *, debug_port: int | None, frozen_at: float | None) -> 
     if debug_port is not None:
         import debugpy
 
-        debugpy.listen(("127.0.0.1", debug_port))
+        try:
+            debugpy.listen(("127.0.0.1", debug_port))
+        except RuntimeError as exc:  # its text ends with the system's
+            raise Fault("Runtime.DebuggerError", f"No debugger can listen on port {debug_port}: {exc}") from exc
         wire.send(LISTENING, {})
         debugpy.wait_for_client()
     if frozen_at is not None:
