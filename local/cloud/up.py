@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +13,11 @@ import pika  # type: ignore[import-untyped] # pika ships no py.typed
 from local.asynchronous import EventQueue
 from local.cloud import control, debug_ports, environment, listen, status
 from local.cloud.answers import Answers
+from local.cloud.broker import Broker
+from local.cloud.declarations import declare_missing
 from local.cloud.follow import following
 from local.cloud.parts import PARTS
-from local.cloud.project import Project
+from local.cloud.project import Project, makes_avatars, services
 from local.cloud.screen import Screen, possible
 from local.cloud.state import State
 from local.cloud.triggers import Triggers
@@ -116,9 +118,10 @@ class Stack:
     async def _start(self) -> None:
         parts = self.options.parts
         self.settings = settings(self.project, self.report)
-        load(self.project.template, self.settings)  # what is wrong there shows before anything is started
+        draft = load(self.project.template, self.settings)  # what is wrong there shows before anything is started
         if "services" in parts:
-            self.settings |= await start_services(self.state, self.settings, self.supervisor, self.report)
+            wanted = services(draft)
+            self.settings |= await start_services(self.state, self.settings, self.supervisor, self.report, wanted)
         elif "migrate" in parts and self.settings.get("RABBITMQ_MANAGEMENT_URL"):
             await rabbitmq.provision({**environment.DEFAULTS, **self.settings})
         self.template = template = load(self.project.template, self.settings)
@@ -139,7 +142,7 @@ class Stack:
                 self.edge = await self._start_edge(invoker, events)
             if self.options.reload:
                 await self.running.enter_async_context(following(self, invoker))
-        if "agent" in parts:
+        if "agent" in parts and makes_avatars(template):
             await self._start_agent()
 
     def _start_recorder(self) -> Recorder | None:
@@ -162,7 +165,8 @@ class Stack:
             known = ", ".join(sorted(template.functions))
             raise UpFailed(f"There is no function {', '.join(unknown)} to debug. There are: {known}.")
         if template.missing:
-            raise UpFailed(f"These settings have no value: {', '.join(template.missing)}. Put them into .env.")
+            place = environment.path(self.project.root)
+            raise UpFailed(f"These settings have no value: {', '.join(template.missing)}. Put them into {place}.")
         invoker = Invoker(
             template,
             logs=self.state.log("functions").with_suffix(""),
@@ -183,7 +187,8 @@ class Stack:
         self.migrated = json.loads(answer.payload)
         if answer.function_error:
             raise UpFailed(f"The migration failed: {self.migrated['errorMessage']}\nMore of it: facet logs migrate")
-        self.report(f"migrate: schema {self.migrated['schema']}, queues {', '.join(self.migrated['queues'])}")
+        if makes_avatars(invoker.template):
+            self.report(f"migrate: schema {self.migrated['schema']}, queues {', '.join(self.migrated['queues'])}")
 
     def _start_events(self, invoker: Invoker) -> EventQueue:
         seconds = self._number("ASYNC_RETRY_SECONDS", 2)
@@ -194,11 +199,21 @@ class Stack:
     async def _start_triggers(self, template: Template, invoker: Invoker, events: EventQueue) -> Triggers:
         floor = self._number("SCHEDULE_FLOOR_SECONDS", 5)
         triggers = Triggers(
-            invoker, events, self._broker(), floor=floor, profile=self.options.profile, report=self.report
+            invoker,
+            events,
+            self._broker(),
+            floor=floor,
+            profile=self.options.profile,
+            report=self.report,
+            declare=self._declare if any(each.name == "rabbitmq" for each in self.supervisor.status()) else None,
         )
         self.running.push_async_callback(triggers.stop)
         await triggers.follow(template)
         return triggers
+
+    def _declare(self, queues: Collection[str]) -> None:
+        at = {**environment.DEFAULTS, **self.settings}
+        declare_missing(Broker.by(at), queues, at["RABBITMQ_QUEUE_TYPE"], self.report)
 
     def _broker(self) -> pika.ConnectionParameters | None:
         at = self.settings
@@ -267,7 +282,8 @@ class Stack:
 def _syntax_errors(template: Template) -> Iterator[str]:
     """Handlers that cannot be imported as they stand; the others work all the same."""
     for spec in template.functions.values():
-        source = spec.code / f"{spec.handler.rpartition('.')[0]}.py"
+        module = spec.code / spec.handler.rpartition(".")[0].replace(".", "/")
+        source = module / "__init__.py" if module.is_dir() else module.with_name(f"{module.name}.py")
         try:
             compile(source.read_bytes(), source, "exec")
         except (OSError, SyntaxError, ValueError) as exc:
@@ -275,13 +291,17 @@ def _syntax_errors(template: Template) -> Iterator[str]:
 
 
 def settings(project: Project, report: Report) -> dict[str, str]:
-    """`.env`, written first where there is none and the environment has no secrets either, overruled by the latter.
+    """`.env`, overruled by the environment of this process.
 
-    Raises EnvironmentUnreadable.
+    Facet's own project gets an `.env` with fresh secrets where neither has any. In another one nothing is written but
+    the secrets of the services, and these into its state. Raises EnvironmentUnreadable and TemplateError.
     """
-    if "SECRET_KEY" not in environment.overruling() and not environment.path(project.root).exists():
+    template = load(project.template, environment.effective(project.root))
+    if not makes_avatars(template):
+        environment.keep(project.root)
+    elif "SECRET_KEY" not in environment.overruling() and not environment.path(project.root).exists():
         report(f"settings: wrote {environment.create(project.root)} with fresh secrets")
-    return environment.effective(project.root)
+    return environment.effective(project.root, template.settings)
 
 
 async def serve(project: Project, options: Options, report: Report) -> Any:
