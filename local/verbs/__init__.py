@@ -25,7 +25,8 @@ def reported(view: View) -> View:
         try:
             return view(*args, **kwargs)
         except Exception as exc:
-            if not type(exc).__module__.startswith("local.") or os.environ.get("FACET_DEBUG"):
+            known = type(exc).__module__.startswith("local.") and not isinstance(exc, click.ClickException)
+            if not known or os.environ.get("FACET_DEBUG"):
                 raise
             raise click.ClickException(str(exc)) from exc
 
