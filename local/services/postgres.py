@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -23,6 +24,8 @@ SETTINGS = {
     "unix_socket_directories": "",  # a socket's path may have 107 bytes, a project's path is often longer
     "max_connections": "200",
     "password_encryption": "scram-sha-256",
+    # After a crash one call makes the files durable, where opening each of a thousand would take a second.
+    **({"recovery_init_sync_method": "syncfs"} if sys.platform == "linux" else {}),
 }
 
 

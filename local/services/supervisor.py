@@ -16,7 +16,7 @@ from local.services import records
 from local.services.process import Program, ServiceFailed, spawn
 
 POLL = 0.05
-FIRST_BACKOFF, LONGEST_BACKOFF, STEADY_AFTER = 0.5, 30.0, 60.0
+FIRST_BACKOFF, LONGEST_BACKOFF, STEADY_AFTER = 0.1, 30.0, 10.0
 STALE_PATIENCE = 5.0
 ADVICE = "next: `facet doctor` checks what this machine lacks"
 
