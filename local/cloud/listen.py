@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import json
+import re
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -15,6 +16,9 @@ from local.cloud.state import State
 
 DEFAULT_PORT = 8080
 LOOPBACK = "127.0.0.1"
+HEAD_LIMIT = 1_048_576  # bytes that are kept of a head without end; applications have limits of their own
+LINGER_SECONDS = 2.0
+_OFFER = re.compile(rb"\r\nupgrade:[^\r]*", re.IGNORECASE)
 
 
 class CannotListen(Exception):
@@ -74,6 +78,7 @@ async def serving(app: Any, sockets: list[socket.socket]) -> AsyncIterator[None]
         app,
         http=_Protocol,
         log_config=None,
+        log_level="error",  # a request that cannot be read is its client's to know
         access_log=False,
         lifespan="off",
         proxy_headers=False,
@@ -92,14 +97,56 @@ async def serving(app: Any, sockets: list[socket.socket]) -> AsyncIterator[None]
 
 
 class _Protocol(HttpToolsProtocol):
-    """uvicorn's, but what it cannot parse is refused in JSON like everything else."""
+    """uvicorn's, but refusals are JSON like everything else, a request's head has an end, and trailers are dropped.
+
+    Who offers to go on in another protocol (Java's client does, with every first request) is answered in this one: the
+    offer is hidden from the parser, which would not read the request's body.
+    """
+
+    _head_size = 0
+    _in_head = True
+    _refused = False
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client."""
+        if self._refused:
+            return
+        if self._in_head:
+            head, end, rest = data.partition(b"\r\n\r\n")
+            data = _OFFER.sub(b"", head) + end + rest
+        super().data_received(data)
+        self._head_size += len(data) if self._in_head else 0
+        if self._head_size > HEAD_LIMIT:
+            detail = f"The address and the headers are longer than {HEAD_LIMIT} bytes."
+            self._refuse("431 Request Header Fields Too Large", detail, "HEADERS_TOO_LARGE")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer after the body, which would slip past every check of the headers."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The end of the head."""
+        self._head_size, self._in_head = 0, False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The end of the body."""
+        self._in_head = True
+        super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answers bytes that are no HTTP request, and closes the connection."""
-        body = json.dumps({"message": "Bad Request", "detail": msg, "code": "BAD_REQUEST"}).encode()
-        head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        self._refuse("400 Bad Request", msg, "BAD_REQUEST")
+
+    def _refuse(self, status: str, detail: str, code: str) -> None:
+        """Who is cut off while sending may never read the answer: what still comes is thrown away for a while."""
+        body = json.dumps({"message": status[4:], "detail": detail, "code": code}).encode()
+        head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
         self.transport.write(head.encode() + b"connection: close\r\n\r\n" + body)
-        self.transport.close()
+        self.transport.write_eof()
+        self._refused = True
+        self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
 
 class _Server(uvicorn.Server):
