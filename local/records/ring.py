@@ -169,7 +169,10 @@ class Ring:
 
     def _opened(self) -> sqlite3.Connection:
         if self._path.exists():
-            return sqlite3.connect(f"file:{quote(str(self._path))}?mode=ro", uri=True, timeout=_PATIENCE)
+            conn = sqlite3.connect(f"file:{quote(str(self._path))}?mode=ro", uri=True, timeout=_PATIENCE)
+            if conn.execute("PRAGMA user_version").fetchone() != (0,):  # else its writer is about to begin it
+                return conn
+            conn.close()
         empty = sqlite3.connect(":memory:")
         empty.executescript(_SCHEMA)
         return empty
@@ -229,7 +232,7 @@ class Ring:
             conn = sqlite3.connect(self._path, timeout=_PATIENCE)
             try:
                 if self._path.stat().st_size == 0:
-                    conn.executescript(f"PRAGMA journal_mode = WAL; {_SCHEMA}")
+                    conn.executescript(f"PRAGMA journal_mode = WAL; BEGIN; {_SCHEMA} COMMIT;")
                 conn.execute("PRAGMA synchronous = NORMAL")
                 asked = [conn.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "quick_check(1)")]
                 if asked == [_VERSION, "ok"]:

@@ -171,6 +171,12 @@ def test_there_are_no_records_before_the_first(path: Path) -> None:
     assert not path.exists()
 
 
+def test_a_file_that_is_just_being_made_has_no_records(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()
+    assert Ring(path).latest(10) == []
+
+
 def test_records_stay_when_the_ring_is_opened_again(path: Path) -> None:
     for name in ("first", "second"):
         ring = Ring(path)
