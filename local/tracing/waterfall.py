@@ -14,6 +14,7 @@ from local.records.redact import redact
 Span = dict[str, Any]
 
 _FEW = 6  # statements in a row that are told by their whole names
+_SHORT = 3  # statements of a transaction that are told by their whole names
 _DEEPEST = 20
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _NARROWEST_BAR = 16
@@ -35,11 +36,12 @@ class Row:
 
 
 def rows(spans: Sequence[Span], *, whole: bool = False) -> list[Row]:
-    """In the order of a tree. Statements that follow each other are folded unless `whole`."""
+    """In the order of a tree. Unless `whole`, transactions and statements that follow each other are folded."""
     known = {span["span_id"]: span for span in reversed(spans)}
     begin = min(span["start"] for span in spans)
     told = []
-    for (is_statement, depth), group in groupby(_ordered(known), key=lambda item: (_is_statement(item[0]), item[1])):
+    ordered = _ordered(known, whole)
+    for (is_statement, depth), group in groupby(ordered, key=lambda item: (_is_statement(item[0]), item[1])):
         found = [span for span, _ in group]
         folded = is_statement and not whole
         by = _verb if folded and len(found) > _FEW else _name if folded else _id
@@ -73,7 +75,7 @@ def headline(spans: Sequence[Span]) -> str:
     return f"trace {spans[0]['trace_id']}  {at}  {_time(end - begin)}, {len(spans)} spans{errors}"
 
 
-def _ordered(known: dict[str, Span]) -> Iterator[tuple[Span, int]]:
+def _ordered(known: dict[str, Span], whole: bool) -> Iterator[tuple[Span, int]]:
     """Every span once, its children after it, with its depth; what goes round in circles begins anywhere."""
     by_start = sorted(known.values(), key=lambda span: (span["start"], -span["end"]))
     below: defaultdict[str, list[Span]] = defaultdict(list)
@@ -86,8 +88,12 @@ def _ordered(known: dict[str, Span]) -> Iterator[tuple[Span, int]]:
         span, depth = stack.pop()
         if span["span_id"] not in seen:
             seen.add(span["span_id"])
+            children = below[span["span_id"]]
+            if not whole and _is_transaction(span) and all(map(_is_quiet, children)):
+                seen.update(map(_id, children))
+                span, children = {**span, "name": _transaction(children)}, []
             yield span, depth
-            stack += [(child, depth + 1) for child in reversed(below[span["span_id"]])]
+            stack += [(child, depth + 1) for child in reversed(children)]
 
 
 def _row(same: Sequence[Span], known: dict[str, Span], depth: int, begin: float, by: Callable[[Span], str]) -> Row:
@@ -121,6 +127,22 @@ def _notes(span: Span, known: dict[str, Span]) -> Iterable[str]:
 
 def _is_statement(span: Span) -> bool:
     return span["kind"] == "client" and ("db.system.name" in span["attributes"] or "db.system" in span["attributes"])
+
+
+def _is_transaction(span: Span) -> bool:
+    return span["kind"] == "internal" and "db.system.name" in span["attributes"]
+
+
+def _is_quiet(span: Span) -> bool:
+    return _is_statement(span) and span["status"] != "error"
+
+
+def _transaction(statements: Sequence[Span]) -> str:
+    """A transaction by its statements, or where those are many, by their verbs."""
+    inner = [span for span in statements if span["name"] not in ("BEGIN", "COMMIT")]
+    by = _name if len(inner) <= _SHORT else _verb
+    told = [(name, len(list(same))) for name, same in groupby(map(by, inner))]
+    return ", ".join(["transaction", *(f"{name} {_TIMES}{count}" if count > 1 else name for name, count in told)])
 
 
 def _id(span: Span) -> str:

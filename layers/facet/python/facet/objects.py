@@ -189,22 +189,24 @@ def _client() -> "S3Client":
     from botocore.config import Config
 
     at = settings()
-    client = botocore.session.get_session().create_client(
-        "s3",
-        endpoint_url=at.minio_host,
-        region_name=at.minio_region,
-        aws_access_key_id=at.minio_access_key,
-        aws_secret_access_key=at.minio_secret_key.get_secret_value(),
-        config=Config(
-            signature_version="s3v4",
-            s3={"addressing_style": "path"},
-            connect_timeout=CONNECT_TIMEOUT,
-            read_timeout=READ_TIMEOUT,
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-            request_checksum_calculation="when_required",  # not every S3 understands trailing checksums
-            response_checksum_validation="when_required",
-        ),
+    config = Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "path"},
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        request_checksum_calculation="when_required",  # not every S3 understands trailing checksums
+        response_checksum_validation="when_required",
     )
+    with tracing.span("start of the S3 client", "internal", {}):
+        client = botocore.session.get_session().create_client(
+            "s3",
+            endpoint_url=at.minio_host,
+            region_name=at.minio_region,
+            aws_access_key_id=at.minio_access_key,
+            aws_secret_access_key=at.minio_secret_key.get_secret_value(),
+            config=config,
+        )
     return cast("S3Client", client)
 
 
