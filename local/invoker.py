@@ -29,7 +29,6 @@ from local.template.spec import FunctionSpec
 _ATTEMPTS = 3
 _WATCH_SECONDS = 0.05
 _READY_SECONDS = 5.0
-_NO_PLACES = {"sandboxes": 0}
 _USUAL = How()
 
 
@@ -91,8 +90,9 @@ class Invoker:
     """Runs the functions of a template.
 
     `honest_cold` gives every sandbox a fresh interpreter instead of a fork. `debug` names functions that get one
-    sandbox, in which debugpy listens on the port given. With `on_spans` sandboxes trace what they do. They can
-    write to a /tmp of their own and to what is `visible`, without `walls` everywhere.
+    sandbox, in which debugpy listens on the port given. `runtime` may be AWS's own interface client. With `on_spans`
+    sandboxes trace what they do. They can write to a /tmp of their own and to what is `visible`, without `walls`
+    everywhere.
     """
 
     def __init__(
@@ -104,6 +104,7 @@ class Invoker:
         bounds: Bounds | None = None,
         honest_cold: bool = False,
         debug: Mapping[str, int] = MappingProxyType({}),
+        runtime: Literal["sandbox", "awslambdaric"] = "sandbox",
         walls: bool = True,
         visible: Sequence[Path] = (),
         report: Callable[[str], None] = print,
@@ -116,7 +117,8 @@ class Invoker:
         self._logs = {name: FunctionLog(logs / f"{name}.log") for name in template.functions}
         self._fresh = SpawnLauncher()
         self._debuggable = SpawnLauncher("-X", "frozen_modules=off")
-        spawns = honest_cold or sys.platform != "linux"
+        self._kind = Sandbox if runtime == "sandbox" else _runtime_sandbox()
+        spawns = honest_cold or sys.platform != "linux" or self._kind is not Sandbox
         self._launcher: Launcher = self._fresh if spawns else _forks(template, logs, report, on_spans)
         self._debug = {name: (How(debug_port=port), asyncio.Lock()) for name, port in debug.items()}
         self._report = report
@@ -232,7 +234,7 @@ class Invoker:
         return self._renewal.broken
 
     def sandboxes(self) -> dict[str, dict[str, int]]:
-        """How many sandboxes each function has, and how many of them are idle."""
+        """By function: how many sandboxes it has, how many of them are idle, how many invocations wait for one."""
         return self._pool.counts()
 
     def _spec(self, name: str) -> FunctionSpec:
@@ -316,7 +318,8 @@ class Invoker:
             how = self._debug.get(lease.spec.name, (_USUAL, None))[0]
         launcher = self._debuggable if how.debug_port is not None else self._fresh if how.alone else self._launcher
         log = self._logs[lease.spec.name]
-        lease.sandbox = await Sandbox.launch(lease.spec, launcher, self._around, log=log, how=how)
+        kind = Sandbox if how.alone else self._kind
+        lease.sandbox = await kind.launch(lease.spec, launcher, self._around, log=log, how=how)
         if self._closed:
             await lease.sandbox.end()
             raise Busy("the invoker is stopping")
@@ -365,10 +368,11 @@ class Invoker:
 
     def _keep_ready(self) -> None:
         """Have as many sandboxes as are provisioned, and one for a debugger; what fails is tried again later."""
-        now, places = time.monotonic(), self._pool.counts()
+        now, counts = time.monotonic(), self._pool.counts()
         for name, spec in self.template.functions.items():
             wanted = 1 if name in self._debug else spec.provisioned_concurrency
-            if wanted > places.get(name, _NO_PLACES)["sandboxes"] and now >= self._ready_after.get(name, 0.0):
+            missing = wanted - (counts[name]["sandboxes"] if name in counts else 0)
+            if missing > 0 and now >= self._ready_after.get(name, 0.0):
                 self._ready_after[name] = now + _READY_SECONDS
                 task = asyncio.create_task(self._make_ready(spec, wanted))
                 self._preparing.add(task)
@@ -393,3 +397,9 @@ def _forks(template: Template, logs: Path, report: Callable[[str], None], on_spa
     sources = dict.fromkeys(path for spec in template.functions.values() for path in (spec.code, *spec.layers))
     log, tracing = logs / "zygote.log", on_spans is not None
     return ForkLauncher(template.requirements, list(sources), log=log, report=report, tracing=tracing)
+
+
+def _runtime_sandbox() -> type[Sandbox]:
+    from local.edge.runtime_api import RuntimeSandbox  # needs a server
+
+    return RuntimeSandbox

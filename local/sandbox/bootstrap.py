@@ -145,7 +145,7 @@ def handle(handler: Handler, header: Mapping[str, Any], event: bytes, init: Mapp
     except Exception as exc:  # a handler may raise anything: it becomes the invocation's error
         return ERROR, _encoded(_failure(exc, request_id))
     if len(result) > init["response_limit"]:
-        return ERROR, _encoded(_too_large(init["response_limit"]))
+        return ERROR, _encoded(too_large(init["response_limit"]))
     return RESULT, result
 
 
@@ -195,7 +195,7 @@ def _text(exc: Exception) -> str:
         return ""
 
 
-def _too_large(limit: int) -> dict[str, Any]:
+def too_large(limit: int) -> dict[str, Any]:
     message = f"Response payload size exceeded maximum allowed payload size ({limit} bytes)."
     return {"errorType": "Function.ResponseSizeTooLarge", "errorMessage": message}
 

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -58,20 +58,33 @@ class SpawnLauncher:
         """Nothing is kept ready."""
 
     async def launch(self, channel: socket.socket, output: int) -> Process:
+        program = interpreter("local.sandbox.bootstrap", *self._options)
+        command = [*program, str(channel.fileno()), str(os.getpid())]
+        return await self.run(command, output, env=clean_environment(), pass_fds=[channel.fileno()])
+
+    async def run(
+        self,
+        command: Sequence[str],
+        output: int,
+        *,
+        env: Mapping[str, str],
+        pass_fds: Sequence[int] = (),
+        cwd: Path | None = None,
+    ) -> Process:
+        """A program in a session of its own, which ends with it. Raises LaunchFailed."""
         try:
             child = await asyncio.create_subprocess_exec(
-                *interpreter("local.sandbox.bootstrap", *self._options),
-                str(channel.fileno()),
-                str(os.getpid()),
+                *command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                pass_fds=[channel.fileno()],
-                env=clean_environment(),
+                pass_fds=pass_fds,
+                env=env,
+                cwd=cwd,
                 start_new_session=True,
             )
         except OSError as exc:
-            raise LaunchFailed(f"{sys.executable} cannot be started: {exc}") from exc
+            raise LaunchFailed(f"{command[0]} cannot be started: {exc}") from exc
         process = Process(child.pid, lambda: kill_group(child.pid))
         watching = asyncio.create_task(self._watch(child, process))
         self._watching.add(watching)
