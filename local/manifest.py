@@ -8,7 +8,7 @@ from local.cloud import environment
 from local.cloud.project import Project
 from local.template.spec import FunctionSpec
 
-NO_SANDBOXES = {"idle": 0, "sandboxes": 0}
+NO_SANDBOXES = {"idle": 0, "sandboxes": 0, "waiting": 0}
 
 
 def rows(project: Project) -> list[dict[str, Any]]:

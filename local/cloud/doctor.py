@@ -14,6 +14,7 @@ from local.cloud import environment
 from local.cloud.control import Client, NotRunning
 from local.cloud.project import Project
 from local.cloud.state import State
+from local.sandbox import walls
 from local.services import rabbitmq_server
 
 FREE_BYTES_NEEDED = 1_000_000_000
@@ -47,6 +48,7 @@ def examine(project: Project) -> list[Finding]:
         _template,
         _postgres,
         _rabbitmq,
+        _walls,
         _agent,
         _standard_ports,
         _stack,
@@ -126,6 +128,15 @@ def _rabbitmq(project: Project) -> Iterator[Finding]:
         yield Finding(
             "rabbitmq", "not here, and this is no Debian or Ubuntu to fetch it from", failed=True, advice=advice
         )
+
+
+def _walls(project: Project) -> Iterator[Finding]:
+    reason = walls.available()
+    detail = (
+        f"functions can write outside of /tmp: {reason}" if reason else "functions can write to their own /tmp alone"
+    )
+    advice = "Nothing to do unless you rely on it: such a function would fail in Lambda." if reason else ""
+    yield Finding("walls", detail, advice=advice)
 
 
 def _settings(project: Project) -> dict[str, str]:

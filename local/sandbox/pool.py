@@ -162,8 +162,12 @@ class Pool:
         self._grant()
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Idle and taken sandboxes by function."""
-        return {name: {"idle": len(self._idle[name]), "sandboxes": count} for name, count in self._places.items()}
+        """By function: its sandboxes, how many of them are idle, and how many invocations wait for one."""
+        waiting = Counter(waiter.spec.name for waiter in self._waiters)
+        return {
+            name: {"idle": len(self._idle[name]), "sandboxes": self._places[name], "waiting": waiting[name]}
+            for name in self._places.keys() | waiting.keys()
+        }
 
     async def close(self) -> None:
         """Refuse those who wait and end every sandbox."""

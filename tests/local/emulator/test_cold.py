@@ -124,7 +124,7 @@ def test_what_is_provisioned_is_imported_before_the_first_event_and_after_it_is_
     )
     with lab(tmp_path, edit=lambda text: text.replace("CodeUri: functions/tick\n", provisioned)) as sample:
         assert sample.template.warnings == []
-        three = {"idle": 3, "sandboxes": 3}
+        three = {"idle": 3, "sandboxes": 3, "waiting": 0}
         sample.run(until(lambda: sample.invoker.sandboxes().get("tick") == three))
         first = sample.invoke("tick")
         assert (first.report.cold, first.report.imports) == (False, ())

@@ -349,7 +349,7 @@ def test_the_manifest_lists_the_functions_for_this_machine_only(sample: Lab) -> 
     assert functions["echo"]["url"] == "http://localhost/fn/echo/"
     assert functions["echo"]["host_url"] == "http://echo.localhost/"
     assert {"method": "GET", "path": "/items", "url": "http://localhost/items"} in functions["echo"]["routes"]
-    assert set(functions["echo"]["sandboxes"]) == {"idle", "sandboxes"}
+    assert set(functions["echo"]["sandboxes"]) == {"idle", "sandboxes", "waiting"}
     assert functions["internal"]["url"] is None
     assert functions["consume"]["queues"] == ["results"]
     assert "rate(1 minute)" in functions["tick"]["schedules"]

@@ -116,6 +116,19 @@ def test_an_idle_sandbox_that_dies_is_replaced_unseen(sample: Lab) -> None:
     assert answer(sample.invoke("echo"))["pid"] != pid
 
 
+def test_who_waits_is_counted(tmp_path: Path) -> None:
+    with lab(tmp_path, bounds=Bounds(per_function=2)) as sample:
+
+        async def during() -> dict[str, int]:
+            calls = [asyncio.ensure_future(sample.invoker.invoke("slow", {"seconds": 0.3})) for _ in range(5)]
+            await asyncio.sleep(0.1)
+            counts = sample.invoker.sandboxes()["slow"]
+            await asyncio.gather(*calls)
+            return counts
+
+        assert sample.run(during()) == {"idle": 0, "sandboxes": 2, "waiting": 3}
+
+
 def test_a_cancelled_caller_does_not_stop_the_invocation(sample: Lab) -> None:
     async def cancelled() -> None:
         with contextlib.suppress(TimeoutError):
@@ -161,7 +174,7 @@ def test_waiting_is_bounded_in_time_and_number(tmp_path: Path) -> None:
 def test_the_cap_ends_idle_sandboxes_of_other_functions(tmp_path: Path) -> None:
     with lab(tmp_path, bounds=Bounds(per_function=3, total=3)) as sample:
         all_of(sample, *[("slow", {"seconds": 0.1})] * 3)
-        assert sample.invoker.sandboxes()["slow"] == {"idle": 3, "sandboxes": 3}
+        assert sample.invoker.sandboxes()["slow"] == {"idle": 3, "sandboxes": 3, "waiting": 0}
         answer(sample.invoke("tick"))
         counts = sample.invoker.sandboxes()
         assert (counts["slow"]["sandboxes"], counts["tick"]["sandboxes"]) == (2, 1)
@@ -177,7 +190,7 @@ def test_long_idle_sandboxes_are_ended(tmp_path: Path) -> None:
     with lab(tmp_path, bounds=Bounds(idle_seconds=0.1)) as sample:
         answer(sample.invoke("tick"))
         sample.run(asyncio.sleep(0.4))
-        assert sample.invoker.sandboxes()["tick"] == {"idle": 0, "sandboxes": 0}
+        assert sample.invoker.sandboxes()["tick"] == {"idle": 0, "sandboxes": 0, "waiting": 0}
 
 
 def test_a_killed_zygote_costs_the_invocation_in_flight_and_nothing_else(tmp_path: Path) -> None:
