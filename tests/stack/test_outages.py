@@ -55,6 +55,41 @@ def test_without_a_database_or_storage_a_photo_is_a_503_until_it_is_back(
     until(accepted, within=30, what=f"a photo is accepted again after {service} was killed")
 
 
+def victim(stack: Stack, name: str) -> psutil.Process:
+    """A service by its name, the zygote, or a sandbox that the zygote has forked."""
+    status = stack.status()
+    if name in status["services"]:
+        return psutil.Process(status["services"][name]["pid"])
+    children = psutil.Process(status["pid"]).children()
+    zygote = next(child for child in children if "local.sandbox.zygote" in child.cmdline())
+    return zygote if name == "zygote" else zygote.children()[0]
+
+
+@pytest.mark.parametrize("name", ["postgres", "objects", "rabbitmq", "epmd", "agent", "zygote", "sandbox"])
+def test_what_is_killed_comes_back_by_itself_and_no_answer_is_wrong(
+    stack: Stack, frontend: Frontend, account: Account, name: str
+) -> None:
+    accepted = [frontend.create_task(account.access_token, FACE.read_bytes())]
+    process = victim(stack, name)
+    process.kill()
+
+    def works() -> bool:
+        created = frontend.create(account.access_token, FACE.read_bytes())
+        assert created.status_code in (201, 502, 503), created.text
+        if created.status_code == 201:
+            accepted.append(created.json()["request_uuid"])
+        for request_uuid in accepted:
+            read = frontend.status(account.access_token, request_uuid)
+            assert read.status_code in (200, 502, 503), read.text
+            assert read.status_code != 200 or read.json()["status"] in ("INITIAL", "PENDING", "IN_PROGRESS", "SUCCESS")
+        ready = stack.facet("status", accept=(0, 1)).returncode == 0
+        return created.status_code == 201 and ready and not is_alive(process)
+
+    until(works, within=20 if name == "rabbitmq" else 10, what=f"{name} is back")  # alone on the machine: 7 s, 1 s
+    for request_uuid in accepted:
+        frontend.wait_for(account.access_token, request_uuid, "SUCCESS", within=60)
+
+
 def test_a_task_created_while_the_broker_is_dead_is_finished_later(
     stack: Stack, frontend: Frontend, account: Account
 ) -> None:
