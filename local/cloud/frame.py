@@ -93,11 +93,18 @@ def _queue(name: str, depth: int) -> Text:
 
 
 def _done(done: Done, width: int) -> Text:
-    rest = f"  {done.function:<24} "
-    what = Text(f"  {time.strftime('%H:%M:%S', time.localtime(done.at))}  {done.what}")
-    what.truncate(max(30, width - len(rest) - 24), overflow="ellipsis", pad=True)
-    status = (f"{done.status:>4}", _BAD if done.failed else _BUSY if done.status.startswith("4") else _GOOD)
-    return Text.assemble(what, rest, status, f" {done.ms:>7,.0f} ms", (" cold" if done.cold else "", _FAINT))
+    room = max(20, width - 69)
+    what = done.what if len(done.what) <= room else f"{done.what[:6]}…{done.what[7 - room :]}"
+    status = (
+        f"{done.status.rpartition('.')[2]:<12}",
+        _BAD if done.failed else _BUSY if done.status[0] == "4" else _GOOD,
+    )
+    return Text.assemble(
+        f"  {time.strftime('%H:%M:%S', time.localtime(done.at))}  {what:<{room}}  {done.function:<24} ",
+        status,
+        f" {done.ms:>7,.0f} ms",
+        (" cold" if done.cold else "", _FAINT),
+    )
 
 
 def _labelled(label: str, text: Text, *, style: str = "") -> Text:

@@ -66,32 +66,32 @@ class Screen:
     async def showing(self, stack: "Stack") -> AsyncIterator[None]:
         """Shows the stack while the block runs; afterwards the terminal is as it was."""
         with Live(console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop") as live:
-            tasks = [asyncio.create_task(each) for each in (self._keep_drawing(live, stack), self._keep_asking(stack))]
+            closing = asyncio.Event()
+            both = asyncio.gather(self._keep_drawing(live, stack, closing), self._keep_asking(stack, closing))
             try:
                 yield
             finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                closing.set()
+                await both
         self._print_lines()
 
-    async def _keep_drawing(self, live: Live, stack: "Stack") -> None:
-        while True:
+    async def _keep_drawing(self, live: Live, stack: "Stack", closing: asyncio.Event) -> None:
+        while not closing.is_set():
             await asyncio.to_thread(self._draw, live, self._view(stack))
-            await asyncio.sleep(_REFRESH_SECONDS)
+            await _pause(_REFRESH_SECONDS, closing)
 
-    async def _keep_asking(self, stack: "Stack") -> None:
+    async def _keep_asking(self, stack: "Stack", closing: asyncio.Event) -> None:
         """The depths of the template's queues, and of their dead letters, once there is a broker."""
         depths: Depths | None = None
         try:
-            while True:
+            while not closing.is_set():
                 settings = {**environment.DEFAULTS, **stack.settings}
                 if stack.triggers and stack.template and stack.template.queues and "RABBITMQ_HOST" in settings:
                     depths = depths or Depths(Broker.by(settings))
                     names = [each.queue for each in stack.template.queues]
                     asked = [*dict.fromkeys([*names, *depths.names]), *(f"{each}.dead" for each in names)]
                     self._depths = await asyncio.to_thread(depths.of, asked)
-                await asyncio.sleep(_DEPTHS_SECONDS)
+                await _pause(_DEPTHS_SECONDS, closing)
         finally:
             if depths:
                 depths.close()
@@ -128,3 +128,9 @@ class Screen:
         lines = [self._lines.popleft() for _ in range(len(self._lines))]
         if lines:
             self._console.print(Text("\n".join(lines)), soft_wrap=True)
+
+
+async def _pause(seconds: float, until: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await until.wait()

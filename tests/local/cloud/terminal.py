@@ -28,22 +28,33 @@ class Terminal:
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         os.killpg(self.process.pid, signal.SIGWINCH)
 
-    def read(self, seconds: float = 0.1) -> str:
-        """What it prints in this time, without control sequences."""
-        start, deadline = len(self.raw), time.monotonic() + seconds
+    def read(self, seconds: float = 0.1) -> None:
+        """Wait for what it prints in this time."""
+        deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             if select.select([self._master], [], [], left)[0]:
                 self.raw += os.read(self._master, 65536).decode(errors="replace")
-        return _CONTROL.sub("", self.raw[start:])
+            elif self.process.poll() is not None:
+                break
 
-    def until(self, text: str, *, within: float = 60) -> str:
-        """Read until the text is shown; all that was printed meanwhile."""
-        seen, deadline = "", time.monotonic() + within
+    def until(self, text: str, *, since: int = 0, within: float = 60) -> str:
+        """Read until the text has been shown after so much of `raw`; what has been shown from there on."""
+        seen, deadline = _CONTROL.sub("", self.raw[since:]), time.monotonic() + within
         while text not in seen:
             assert time.monotonic() < deadline, f"{text!r} was not shown within {within:g} s:\n{seen[-4000:]}"
             assert self.process.poll() is None, f"it ended before {text!r} was shown:\n{seen[-4000:]}"
-            seen += self.read()
+            self.read()
+            seen = _CONTROL.sub("", self.raw[since:])
         return seen
+
+    def ended(self, *, within: float = 20) -> int:
+        """Read until the command has ended; its exit code."""
+        deadline = time.monotonic() + within
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, f"it did not end within {within:g} s"
+            self.read()
+        self.read()
+        return self.process.returncode
 
     def modes(self) -> list[object]:
         return list(termios.tcgetattr(self._slave))
