@@ -209,7 +209,7 @@ class Gateway:
         route = match.route if match else None
         if allowed and incoming.method == "OPTIONS":
             if rest and (route is None or route.method == "ANY"):
-                raise Answered(cors.fixed_preflight(allowed, match.allowed if match else ()))
+                raise Answered(cors.fixed_preflight(allowed, match.methods if match else ()))
             if not rest and (route is None or cors.is_preflight(incoming.method, incoming.headers)):
                 raise Answered(cors.preflight(allowed, incoming.headers))
         if match and route:

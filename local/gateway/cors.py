@@ -1,6 +1,6 @@
 """Cross-origin answers as AWS gives them: by the gateway, from the template, never from the function."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from local.events import HttpResponse
 from local.template.spec import Cors
@@ -23,12 +23,14 @@ def preflight(cors: Cors, headers: Mapping[str, str]) -> HttpResponse:
     return HttpResponse(204, tuple(answer))
 
 
-def fixed_preflight(cors: Cors, methods: Iterable[str]) -> HttpResponse:
+def fixed_preflight(cors: Cors, methods: Collection[str]) -> HttpResponse:
     """A REST API's: the template's texts, whoever asks. What its functions answer says of origins is theirs to say."""
     answer = [("access-control-allow-origin", ",".join(cors.allow_origins))]
     if cors.allow_credentials:
         answer.append(("access-control-allow-credentials", "true"))
-    answer += _granted(cors, ",".join(cors.allow_methods or methods), ",".join(cors.allow_headers))
+    known = _ANY_METHOD.split(", ") if "ANY" in methods else methods
+    granted = cors.allow_methods or sorted({*known, "OPTIONS"})
+    answer += _granted(cors, ",".join(granted), ",".join(cors.allow_headers))
     return HttpResponse(200, tuple(answer))
 
 

@@ -9,13 +9,18 @@ from local.template.spec import Cors, Route, RouteKind
 
 @dataclass(frozen=True)
 class Match:
-    """`route` is None where the path is known with other methods only; `allowed` names those."""
+    """`route` is None where the path is known with other methods only."""
 
     route: Route | None
     kind: RouteKind
     parameters: dict[str, str] = field(default_factory=dict)
-    allowed: tuple[str, ...] = ()
+    methods: frozenset[str] = frozenset()
+    """Of the routes with this path that come into question."""
     cors: Cors | None = None
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        return tuple(sorted(self.methods | ({"HEAD"} if "GET" in self.methods else set())))
 
 
 class RouteTable:
@@ -35,13 +40,12 @@ class RouteTable:
             if parameters is None:
                 continue
             if route.method in (method, "ANY") or (method == "HEAD" and route.method == "GET"):
-                return Match(route, route.kind, parameters, cors=route.cors)
+                return Match(route, route.kind, parameters, frozenset({route.method}), route.cors)
             others.append(route)
         if not others:
             return None
-        methods = {route.method for route in others}
-        allowed = tuple(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
-        return Match(None, others[0].kind, allowed=allowed, cors=others[0].cors)
+        methods = frozenset(route.method for route in others)
+        return Match(None, others[0].kind, methods=methods, cors=others[0].cors)
 
 
 def _parts(route: Route) -> list[str]:

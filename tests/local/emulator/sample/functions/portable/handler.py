@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import time
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -16,6 +17,8 @@ def app(event: Event, context: Any) -> Any:
     headers = joined(header_pairs(event))
     if "x-raise" in headers:
         raise ValueError(headers["x-raise"])
+    if "x-sleep" in headers:
+        time.sleep(float(headers["x-sleep"]))
     if "x-raw" in headers:
         return json.loads(headers["x-raw"])
     asked = json.loads(headers["x-respond"]) if "x-respond" in headers else {"json": understood(event, headers)}
