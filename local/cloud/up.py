@@ -157,7 +157,8 @@ class Stack:
     async def _start_tracing(self, ring: Ring) -> None:
         endpoint = await self.running.enter_async_context(collecting(self.state, ring.spans, self.report))
         self.settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint} | self.settings
-        self.tracing = Tracing(ring.spans)
+        self.tracing = Tracing(ring)
+        self.running.callback(self.tracing.flush)
 
     async def _start_invoker(self, template: Template) -> Invoker:
         self.debug = debug_ports.of(self.options.debug)

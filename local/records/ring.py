@@ -7,7 +7,7 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,12 +78,18 @@ class Ring:
             size = len(invocation.event) + len(invocation.payload)
             self._put(lambda conn: _insert(conn, invocation, environment), size)
 
-    def spans(self, spans: Sequence[dict[str, Any]]) -> None:
-        """Keep the spans of a trace; those with more than 64 KB of attributes are left out."""
-        texts = [(span["trace_id"], span["start"], json.dumps(span)) for span in spans if span["start"] > self._cleared]
-        rows = [row for row in texts if len(row[2]) <= _LARGEST_SPAN]
-        insert = "INSERT INTO spans (trace_id, start, span) VALUES (?, ?, ?)"
-        self._put(lambda conn: conn.executemany(insert, rows), sum(len(row[2]) for row in rows))
+    def spans(self, spans: Iterable[dict[str, Any]], *, size: int = 0) -> None:
+        """Keep spans of any traces; those with more than 64 KB of attributes are left out.
+
+        The thread that writes goes through them. `size` is about how many bytes they take until then.
+        """
+
+        def insert(conn: sqlite3.Connection) -> None:
+            texts = ((span["trace_id"], span["start"], json.dumps(span)) for span in spans)
+            rows = [row for row in texts if row[1] > self._cleared and len(row[2]) <= _LARGEST_SPAN]
+            conn.executemany("INSERT INTO spans (trace_id, start, span) VALUES (?, ?, ?)", rows)
+
+        self._put(insert, size)
 
     def clear(self) -> None:
         """Forget everything, on disk too, and what began before now and is not finished yet."""
@@ -199,7 +205,7 @@ class Ring:
             changes = [item for item in batch if isinstance(item, tuple)]
             try:
                 conn = self._changed(conn, [change for change, _ in changes])
-            except (sqlite3.Error, OSError, ValueError) as exc:
+            except (sqlite3.Error, OSError, ValueError, LookupError, TypeError) as exc:
                 self._lost(conn, exc)
                 conn = None
             with self._lock:

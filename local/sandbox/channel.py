@@ -29,7 +29,7 @@ class Channel(asyncio.Protocol):
         self._waiting: asyncio.Future[None] | None = None
         self._transport: asyncio.Transport | None = None
         self.closed = asyncio.get_running_loop().create_future()
-        self.on_spans: Callable[[list[dict[str, Any]]], None] = lambda spans: None
+        self.on_spans: Callable[[bytes], None] = lambda spans: None
 
     @classmethod
     async def open(cls, connection: socket.socket, body_limit: int) -> "Channel":
@@ -63,7 +63,7 @@ class Channel(asyncio.Protocol):
         try:
             while (frame := self._next()) is not None:
                 if frame.kind == SPANS:
-                    self.on_spans(json.loads(frame.body))
+                    self.on_spans(frame.body)
                 else:
                     self._frames.append(frame)
         except ValueError:  # a handler has written into the socket

@@ -34,8 +34,8 @@ _NONE: Mapping[str, tuple[int, float]] = MappingProxyType({})
 _FRAME_MARGIN = 1_000_000  # an error object may be bigger than a result
 
 
-OnSpans = Callable[[str, list[dict[str, Any]]], None]
-"""Gets the name of a function and the spans of one invocation."""
+OnSpans = Callable[[str, bytes], None]
+"""Gets the name of a function and the spans of one invocation, a JSON array."""
 
 
 class NotBegun(Exception):

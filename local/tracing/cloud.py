@@ -1,11 +1,15 @@
 """What the cloud itself knows of a trace: requests, messages, cold starts, invocations that ended too soon to tell."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
 from local.gateway.incoming import Receive, Scope, Send
+from local.records.ring import Ring
 from local.tracing import xray
 from local.tracing.sdk import Tracer, header_of, plain
 
@@ -13,22 +17,38 @@ if TYPE_CHECKING:
     from local.invoker import Invocation
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-Keep = Callable[[list[dict[str, Any]]], None]
 
+_MOMENT = 0.1  # seconds
 _TRIGGERS = {"http": "http", "queue": "pubsub", "schedule": "timer"}
 _UNTOLD = frozenset({"Runtime.ExitError", "Sandbox.Timedout"})
 
 
 class Tracing:
-    """`keep` gets all spans of a stack: those of requests, of sandboxes, and of what sandboxes cannot tell."""
+    """Hands all spans of a stack on to a ring: those of requests, of sandboxes, and of what sandboxes cannot tell.
 
-    def __init__(self, keep: Keep) -> None:
-        self._keep = keep
+    They wait a moment: no request is to wait while those before it are written down.
+    """
+
+    def __init__(self, ring: Ring) -> None:
+        self._ring = ring
         self._tracers: dict[str, Tracer] = {}
+        self._waiting: list[ReadableSpan | bytes] = []
 
-    def spans(self, function: str, spans: list[dict[str, Any]]) -> None:
-        """What a sandbox told."""
+    def spans(self, function: str, spans: bytes) -> None:
+        """What a sandbox told, as JSON."""
         self._keep(spans)
+
+    def flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            self._ring.spans(
+                _plain(waiting), size=sum(len(item) if isinstance(item, bytes) else 500 for item in waiting)
+            )
+
+    def _keep(self, told: ReadableSpan | bytes) -> None:
+        if not self._waiting:
+            asyncio.get_running_loop().call_later(_MOMENT, self.flush)
+        self._waiting.append(told)
 
     def requests(self, app: Application) -> Application:
         """The application with its requests as server spans; they go on as X-Amzn-Trace-Id, as a load balancer's do."""
@@ -80,8 +100,16 @@ class Tracing:
 
     def _tracer(self, service: str) -> Tracer:
         if service not in self._tracers:
-            self._tracers[service] = Tracer(service, lambda span: self._keep([plain(span)]))
+            self._tracers[service] = Tracer(service, self._keep)
         return self._tracers[service]
+
+
+def _plain(told: Sequence[ReadableSpan | bytes]) -> Iterator[dict[str, Any]]:
+    for item in told:
+        if isinstance(item, bytes):
+            yield from json.loads(item)
+        else:
+            yield plain(item)
 
 
 def continuing(invoke: Callable[..., Awaitable["Invocation"]]) -> Callable[..., Coroutine[Any, Any, "Invocation"]]:

@@ -3,6 +3,7 @@
 import contextlib
 import zlib
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
@@ -12,7 +13,9 @@ from local.events import HttpResponse
 from local.gateway.incoming import BodyTooLarge, Disconnected, Incoming, Receive, Scope, Send
 from local.gateway.replies import Answered, method_not_allowed, problem, send_response
 from local.tracing import otlp
-from local.tracing.cloud import Application, Keep
+from local.tracing.cloud import Application
+
+Keep = Callable[[list[dict[str, Any]]], None]
 
 _LIMIT = 16_000_000
 _JSON, _PROTOBUF = "application/json", "application/x-protobuf"

@@ -32,6 +32,7 @@ def app(event, context):
             while True: pass
     return os.environ["_X_AMZN_TRACE_ID"]
 """
+USUAL = How()
 TEMPLATE = """
 Resources:
   Traced:
@@ -60,11 +61,11 @@ class Traced:
         settings = {"Disabled": options.pop("disabled", "false")}
         template = load(folder / "template.yaml", settings)
         self.invoker = Invoker(
-            template, logs=folder / "logs", on_spans=lambda name, spans: self.spans.extend(spans), **options
+            template, logs=folder / "logs", on_spans=lambda name, spans: self.spans.extend(json.loads(spans)), **options
         )
         self.runner.run(self.invoker.start())
 
-    def invoke(self, *, do: str = "", trace: str | None = ROOT, how: How = How()) -> Invocation:
+    def invoke(self, *, do: str = "", trace: str | None = ROOT, how: How = USUAL) -> Invocation:
         return self.runner.run(self.invoker.invoke("traced", {"do": do}, request_id="r-1", trace=trace, how=how))
 
     def told(self, count: int) -> list[dict[str, Any]]:
