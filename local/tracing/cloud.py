@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Container, Coroutine, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _MOMENT = 0.1  # seconds
+_OFTEN = 60.0  # seconds
+_SCHEDULES = 256
 _TRIGGERS = {"http": "http", "queue": "pubsub", "schedule": "timer"}
 _UNTOLD = frozenset({"Runtime.ExitError", "Sandbox.Timedout"})
 
@@ -33,6 +36,8 @@ class Tracing:
         self._ring = ring
         self._tracers: dict[str, Tracer] = {}
         self._waiting: list[ReadableSpan | bytes] = []
+        self._kept: dict[str, float] = {}
+        self._dull: deque[str] = deque(maxlen=_SCHEDULES)
 
     def spans(self, function: str, spans: bytes) -> None:
         """What a sandbox told, as JSON."""
@@ -41,9 +46,8 @@ class Tracing:
     def flush(self) -> None:
         waiting, self._waiting = self._waiting, []
         if waiting:
-            self._ring.spans(
-                _plain(waiting), size=sum(len(item) if isinstance(item, bytes) else 500 for item in waiting)
-            )
+            size = sum(len(item) if isinstance(item, bytes) else 500 for item in waiting)
+            self._ring.spans(_plain(waiting, frozenset(self._dull)), size=size)
 
     def _keep(self, told: ReadableSpan | bytes) -> None:
         if not self._waiting:
@@ -80,7 +84,15 @@ class Tracing:
         return serve
 
     def note(self, done: "Invocation") -> None:
-        """The start of a sandbox, and an invocation that ended with its sandbox."""
+        """The start of a sandbox, and an invocation that ended with its sandbox.
+
+        Schedules run all day long: of each function's uneventful runs one a minute is kept.
+        """
+        if done.source == "schedule" and not done.function_error:
+            if done.started < self._kept.get(done.function, 0.0) + _OFTEN:
+                self._dull.append(xray.ids(done.trace)[0] or "")
+                return
+            self._kept[done.function] = done.started
         report, end = done.report, done.started + done.report.duration_ms / 1000
         if report.cold or not done.began:
             began = done.began or end
@@ -104,12 +116,10 @@ class Tracing:
         return self._tracers[service]
 
 
-def _plain(told: Sequence[ReadableSpan | bytes]) -> Iterator[dict[str, Any]]:
+def _plain(told: Sequence[ReadableSpan | bytes], dull: Container[str]) -> Iterator[dict[str, Any]]:
     for item in told:
-        if isinstance(item, bytes):
-            yield from json.loads(item)
-        else:
-            yield plain(item)
+        spans = json.loads(item) if isinstance(item, bytes) else [plain(item)]
+        yield from (span for span in spans if span["trace_id"] not in dull)
 
 
 def continuing(invoke: Callable[..., Awaitable["Invocation"]]) -> Callable[..., Coroutine[Any, Any, "Invocation"]]:
