@@ -10,7 +10,7 @@ import yaml
 
 from local.template.intrinsics import MissingParameter, Resolver, Unresolved, parse, setting_name
 from local.template.parameters import parameter_values
-from local.template.properties import Properties, TemplateError
+from local.template.properties import Notes, Properties, TemplateError
 from local.template.sources import Sources, cors_of
 from local.template.spec import Asynchronous, FunctionSpec, FunctionUrl, QueueMapping, Route, Schedule
 
@@ -65,6 +65,8 @@ class Template:
     """The requirements files of layers and functions."""
     settings: frozenset[str] = frozenset()
     """The names that its parameters take their values from: `PostgresHost` is POSTGRES_HOST."""
+    harmless: tuple[tuple[str, str], ...] = ()
+    """Resources and properties that exist in the cloud only and whose absence changes nothing here."""
 
     @property
     def routes(self) -> list[Route]:
@@ -111,10 +113,11 @@ class _Reader:
         for logical_id, resource in self._resources.items():
             resource.where = logical_id
         self._globals = whole.part("Globals")
-        self._warnings: list[str] = []
+        self._notes = Notes()
+        self._warnings = self._notes.warnings
         self._missing: dict[str, None] = {}
         self._requirements: dict[Path, None] = {}
-        self._sources = Sources(self._resources, self._globals, self._warnings)
+        self._sources = Sources(self._resources, self._globals, self._notes)
 
     def read(self) -> Template:
         functions: dict[str, FunctionSpec] = {}
@@ -127,8 +130,8 @@ class _Reader:
                 raise resource.error(f"{functions[spec.name].logical_id} already is the function {spec.name}")
             if spec:
                 functions[spec.name] = spec
-        warnings, missing, requirements = self._warnings, tuple(self._missing), tuple(self._requirements)
-        return Template(self._path, functions, warnings, missing, requirements, self._settings)
+        missing, requirements, harmless = tuple(self._missing), tuple(self._requirements), tuple(self._notes.harmless)
+        return Template(self._path, functions, self._warnings, missing, requirements, self._settings, harmless)
 
     def _resource(self, logical_id: str, resource: Properties) -> FunctionSpec | None:
         condition = resource.text("Condition", None)
@@ -145,6 +148,8 @@ class _Reader:
             or (kind.startswith("AWS::Serverless::") and kind not in HANDLED_TYPES)
         ):
             self._warnings.append(f"{logical_id}: {kind} is not emulated")
+        elif kind not in HANDLED_TYPES:
+            self._notes.harmless.append((logical_id, kind))
         return None
 
     def _function(self, logical_id: str, properties: Properties) -> FunctionSpec | None:
@@ -178,7 +183,7 @@ class _Reader:
             schedules=schedules,
             asynchronous=self._asynchronous(properties.part("EventInvokeConfig")),
         )
-        self._warnings += [f"{logical_id}: {key} is not emulated" for key in properties.unread(HARMLESS)]
+        self._notes.unread(properties, HARMLESS)
         if spec.environment_bytes > MOST_ENVIRONMENT_BYTES:
             size = f"{spec.environment_bytes:,} bytes of variables, AWS refuses more than {MOST_ENVIRONMENT_BYTES:,}"
             self._warnings.append(f"{logical_id}.Environment: {size}")
@@ -243,7 +248,7 @@ class _Reader:
             self._warnings.append(f"{config.where}.InvokeMode: responses are buffered here")
         auth_type = config.text("AuthType")
         cors = cors_of(config, "Cors")
-        self._warnings += [f"{config.where}: {key} is not emulated" for key in config.unread(())]
+        self._notes.unread(config)
         return FunctionUrl(auth_type, cors)
 
     def _layers(self, properties: Properties) -> tuple[Path, ...]:

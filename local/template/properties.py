@@ -1,6 +1,7 @@
 """Typed reading of one section of a template: every error names its place, every unread property is known."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,20 @@ _REQUIRED: Any = object()
 
 class TemplateError(Exception):
     """The template cannot be used; the text names file, line, resource and property."""
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What of a template has no effect here: `warnings` that matter, and properties that change nothing locally."""
+
+    warnings: list[str] = field(default_factory=list)
+    harmless: list[tuple[str, str]] = field(default_factory=list)
+    """Section and property."""
+
+    def unread(self, section: "Properties", harmless: Collection[str] = ()) -> None:
+        """Note what nobody asked for."""
+        self.warnings.extend(f"{section.where}: {key} is not emulated" for key in section.unread(harmless))
+        self.harmless.extend((section.where, key) for key in section if key in harmless)
 
 
 class Properties:

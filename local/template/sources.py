@@ -1,9 +1,9 @@
 """What invokes a function: its routes, queue mappings and schedules, read from the template's Events."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from local.template.properties import Properties
+from local.template.properties import Notes, Properties
 from local.template.spec import Cors, QueueMapping, Route, RouteKind, Schedule
 from local.triggers import filters
 
@@ -39,8 +39,8 @@ SCHEDULE_HARMLESS = frozenset(
 class Sources:
     """Reads the events of one function after the other; APIs are read once."""
 
-    def __init__(self, resources: Mapping[str, Properties], global_apis: Properties, warnings: list[str]) -> None:
-        self._resources, self._globals, self._warnings = resources, global_apis, warnings
+    def __init__(self, resources: Mapping[str, Properties], global_apis: Properties, notes: Notes) -> None:
+        self._resources, self._globals, self._notes = resources, global_apis, notes
         self._cors: dict[str, Cors | None] = {}
 
     def read(
@@ -63,7 +63,7 @@ class Sources:
                 case "ScheduleV2":
                     schedules.append(self._schedule_v2(f"{function}.{name}", function, properties))
                 case _:
-                    self._warnings.append(f"{event.where}: events of type {kind} are not emulated")
+                    self._notes.warnings.append(f"{event.where}: events of type {kind} are not emulated")
         return tuple(routes), tuple(queues), tuple(schedules)
 
     def _route(self, function: str, event: Properties, kind: RouteKind) -> Route:
@@ -78,7 +78,7 @@ class Sources:
         cors = self._api_cors(event, "ApiId" if http else "RestApiId", "HttpApi" if http else "Api")
         if http and event.text("PayloadFormatVersion", "2.0") in ("1", "1.0"):
             kind = "rest"
-        self._warn(event, ())
+        self._notes.unread(event, ())
         return Route(function, method, path, kind, cors)
 
     def _api_cors(self, event: Properties, key: str, kind: str) -> Cors | None:
@@ -90,7 +90,7 @@ class Sources:
             elif api_id != IMPLICIT_APIS[kind]:
                 raise event.error(f"there is no API {api_id}", key)
             self._cors[api_id] = cors_of(api, "CorsConfiguration" if kind == "HttpApi" else "Cors")
-            self._warn(api, API_HARMLESS)
+            self._notes.unread(api, API_HARMLESS)
         return self._cors[api_id]
 
     def _queue(self, name: str, function: str, event: Properties) -> QueueMapping:
@@ -108,13 +108,13 @@ class Sources:
             filters=_filters(event.part("FilterCriteria")),
             enabled=event.flag("Enabled", True),
         )
-        self._warn(event, MAPPING_HARMLESS)
+        self._notes.unread(event, MAPPING_HARMLESS)
         return mapping
 
     def _schedule(self, name: str, function: str, event: Properties) -> Schedule:
         enabled = event.flag("Enabled", True) and event.text("State", "ENABLED") == "ENABLED"
         schedule = Schedule(name, function, event.text("Schedule"), input=event.get("Input", None), enabled=enabled)
-        self._warn(event, SCHEDULE_HARMLESS)
+        self._notes.unread(event, SCHEDULE_HARMLESS)
         return schedule
 
     def _schedule_v2(self, name: str, function: str, event: Properties) -> Schedule:
@@ -127,11 +127,8 @@ class Sources:
             source="aws.scheduler",
             enabled=event.text("State", "ENABLED") == "ENABLED",
         )
-        self._warn(event, SCHEDULE_HARMLESS)
+        self._notes.unread(event, SCHEDULE_HARMLESS)
         return schedule
-
-    def _warn(self, section: Properties, harmless: Iterable[str]) -> None:
-        self._warnings += [f"{section.where}: {key} is not emulated" for key in section.unread(harmless)]
 
 
 def _filters(criteria: Properties) -> tuple[str, ...]:

@@ -115,6 +115,8 @@ def _print_status(answer: dict[str, Any]) -> None:
         place = service.get("url") or f"{service.get('host', '')}:{service.get('port', '')}".strip(":")
         restarts = f", {service['restarts']} restarts" if service.get("restarts") else ""
         click.echo(f"  {name:<12} {place} ({service['state']}{restarts})")
+    for name, error in answer["broken"].items():
+        click.echo(f"  {name:<12} answers with its old version: {error}")
 
 
 @click.command()
