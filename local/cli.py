@@ -92,7 +92,8 @@ class Verbs(click.Group):
         except KeyboardInterrupt:
             raise click.exceptions.Exit(130) from None
         except Exception as exc:
-            text = None if os.environ.get("FACET_DEBUG") else failures.told(exc)
+            debugged = ctx.params["debug"] or os.environ.get("FACET_DEBUG")
+            text = None if debugged else failures.told(exc)
             if text is None:
                 raise
             raise click.ClickException(text) from exc
@@ -114,8 +115,6 @@ def main(debug: bool) -> None:
     facet invoke NAME            calls one function
     facet VERB --help            says more of each
     """
-    if debug:
-        os.environ["FACET_DEBUG"] = "1"
     for argument in sys.argv:
         if not argument.isascii() and any("\ud800" <= letter <= "\udfff" for letter in argument):
             raise click.UsageError(f"{argument!a} is not UTF-8.")

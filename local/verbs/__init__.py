@@ -1,8 +1,6 @@
 """What the verbs of the command line share; the groups `user`, `task`, … are modules beside it."""
 
-import functools
 import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,22 +13,6 @@ from local.cloud.control import Client
 from local.cloud.state import State
 
 View = TypeVar("View", bound=Callable[..., Any])
-
-
-def reported(view: View) -> View:
-    """Turns our own exceptions into one message on standard error; FACET_DEBUG=1 leaves the traceback."""
-
-    @functools.wraps(view)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return view(*args, **kwargs)
-        except Exception as exc:
-            known = type(exc).__module__.startswith("local.") and not isinstance(exc, click.ClickException)
-            if not known or os.environ.get("FACET_DEBUG"):
-                raise
-            raise click.ClickException(str(exc)) from exc
-
-    return call  # type: ignore[return-value]  # wraps() keeps the view's signature
 
 
 class Text(click.ParamType[str]):

@@ -7,14 +7,12 @@ import click
 from local.cloud import project
 from local.cloud.control import Client
 from local.cloud.state import State
-from local.verbs import reported
 
 
 @click.command()
 @click.argument("photo", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--output", default="avatar.glb", type=click.Path(path_type=Path), help="Where to save the avatar.")
 @click.option("--timeout", default=60.0, help="Seconds to wait for it.")
-@reported
 def demo(photo: Path, output: Path, timeout: float) -> None:
     """Register a user, upload PHOTO, follow its progress, save the avatar.
 

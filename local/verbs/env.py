@@ -9,7 +9,7 @@ import click
 from local.cloud import environment, project
 from local.cloud.control import Client, NotRunning
 from local.cloud.state import State
-from local.verbs import json_option, reported, template_option
+from local.verbs import json_option, template_option
 
 _HIDDEN = "(facet env --show)"
 _EXAMPLE = """
@@ -27,7 +27,6 @@ session.client("lambda").invoke(FunctionName="health")
 @click.option("--export", is_flag=True, help="Print shell variables with the secret key, for eval.")
 @json_option
 @template_option
-@reported
 def env(show: bool, export: bool, as_json: bool, template: Path | None) -> None:
     """Write .env with fresh random secrets, unless there is one; tell endpoint and keys for AWS's clients.
 

@@ -10,7 +10,6 @@ import click
 
 from local.events import RmqMessage, Shape, cloud_event, event_for, rest_event, rmq_event, schedule_event
 from local.events.check import check as checked
-from local.verbs import reported
 from local.verbs.requests import CannotBuild, content_of, parsed, request
 
 _BROKER = "arn:aws:mq:us-east-1:000000000000:broker:local:b-00000000-0000-0000-0000-000000000000"
@@ -46,8 +45,7 @@ def _http_command(name: str, shape: Shape, source: str) -> click.Command:
     @click.option("--cookie", "cookies", multiple=True, metavar="NAME=VALUE", help="May be repeated.")
     @click.option("--body", help="JSON or another text, or @FILE.")
     @click.option("--file", help="A file to upload as a form, as PATH or FIELD=PATH.")
-    @reported
-    def command(
+        def command(
         method: str | None, path: str, stage: str | None = None, multi_value: bool = False, **parts: Any
     ) -> None:
         asked = request(method, path, **parts)
@@ -78,7 +76,6 @@ for _name, (_shape, _source) in _SHAPES.items():
 @click.option("--header", "-H", "headers", multiple=True, metavar="NAME=VALUE", help="May be repeated.")
 @click.option("--redelivered", is_flag=True, help="The broker has delivered the messages before.")
 @click.option("--count", type=click.IntRange(1), default=1, help="How many messages the batch has.")
-@reported
 def rmq(queue: str, vhost: str, body: str, headers: Sequence[str], redelivered: bool, count: int) -> None:
     """A batch of a RabbitMQ queue (aws:rmq)."""
     media_type, content = content_of(body)
@@ -92,7 +89,6 @@ def rmq(queue: str, vhost: str, body: str, headers: Sequence[str], redelivered: 
 @click.option("--name", required=True, help="The schedule's.")
 @click.option("--at", metavar="TIME", help="As 2026-12-31T23:59:00Z; now unless given.")
 @click.option("--scheduler", is_flag=True, help="Of EventBridge Scheduler instead of a rule.")
-@reported
 def schedule(name: str, at: str | None, scheduler: bool) -> None:
     """What a schedule sends at a time."""
     try:
@@ -108,7 +104,6 @@ def schedule(name: str, at: str | None, scheduler: bool) -> None:
 @click.option("--source", default="/facet/event", show_default=True)
 @click.option("--subject")
 @click.option("--body", default="{}", help="The data: JSON, or @FILE.")
-@reported
 def cloudevent(type_: str, source: str, subject: str | None, body: str) -> None:
     """A CloudEvent 1.0 in structured mode."""
     media_type, data = content_of(body)
@@ -126,7 +121,6 @@ def cloudevent(type_: str, source: str, subject: str | None, body: str) -> None:
 
 @event.command()
 @click.argument("file", type=click.File("rb"))
-@reported
 def check(file: BinaryIO) -> None:
     """Say what source the event in FILE is of; exit code 1 and each wrong field when no source would send it."""
     source = checked(parsed(file.read(), "FILE"))

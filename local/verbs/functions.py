@@ -11,7 +11,7 @@ from local.cloud import project
 from local.cloud.control import Client, NotRunning
 from local.cloud.state import State
 from local.records.redact import redact
-from local.verbs import json_option, reported, template_option
+from local.verbs import json_option, template_option
 from local.verbs.debug import debugger, import_table, port_option
 from local.verbs.shapes import shape_option
 
@@ -19,7 +19,6 @@ from local.verbs.shapes import shape_option
 @click.command()
 @json_option
 @template_option
-@reported
 def functions(as_json: bool, template: Path | None) -> None:
     """List the functions, their limits and what triggers them."""
     rows = _manifest(template)
@@ -33,7 +32,6 @@ def functions(as_json: bool, template: Path | None) -> None:
 @click.command()
 @json_option
 @template_option
-@reported
 def routes(as_json: bool, template: Path | None) -> None:
     """List the routes of the API and the function behind each."""
     rows = [{**route, "function": row["name"]} for row in _manifest(template) for route in row["routes"]]
@@ -72,7 +70,6 @@ def _manifest(template: Path | None) -> list[dict[str, Any]]:
 @click.option("--debug", is_flag=True, help="Wait for a debugger before the handler is imported, without a timeout.")
 @port_option
 @template_option
-@reported
 def invoke(
     name: str, show_log: bool, honest_cold: bool, debug: bool, port: int, template: Path | None, **options: Any
 ) -> None:

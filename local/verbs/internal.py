@@ -7,12 +7,11 @@ import click
 
 from local.cloud import project
 from local.cloud.control import NotRunning
-from local.verbs import json_option, operate, reported, timed_line
+from local.verbs import json_option, operate, timed_line
 
 
 @click.command()
 @click.option("--to", "revision", default="head", help="A revision; `base` removes every table.")
-@reported
 def migrate(revision: str) -> None:
     """Bring schema, buckets, queues and policies up to date; safe to run twice."""
     try:
@@ -28,7 +27,6 @@ def migrate(revision: str) -> None:
 
 @click.command()
 @click.argument("message")
-@reported
 def revision(message: str) -> None:
     """Write a new, empty migration named MESSAGE."""
     from local.cloud import migrations
@@ -39,7 +37,6 @@ def revision(message: str) -> None:
 @click.command()
 @click.argument("email")
 @json_option
-@reported
 def token(email: str, as_json: bool) -> None:
     """Print an access token of the user with this E-MAIL, for trying things out."""
     answer = operate("issue_token", {"email": email})

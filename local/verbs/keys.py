@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from local.verbs import Text, json_option, operate, reported
+from local.verbs import Text, json_option, operate
 
 
 @click.group()
@@ -21,7 +21,6 @@ def apikey() -> None:
 @click.option("--scope", "scopes", multiple=True, help="tasks:read or tasks:write; may be repeated. Both by default.")
 @click.option("--test", "test_mode", is_flag=True, help="What it makes reaches no agent and ends as asked for.")
 @json_option
-@reported
 def create(name: str, scopes: Sequence[str], as_json: bool, **options: Any) -> None:
     """Create an API key and print its secret, this once."""
     given = {"name": name, "scopes": list(scopes) or None, **options}
@@ -32,7 +31,6 @@ def create(name: str, scopes: Sequence[str], as_json: bool, **options: Any) -> N
 @apikey.command("list")
 @click.option("--user", "user_email", type=Text(), help="Only the keys of the user with this e-mail.")
 @json_option
-@reported
 def list_(user_email: str | None, as_json: bool) -> None:
     """List keys, whose they are, what they may do, when they were used last and when they end."""
     answer = operate("list_api_keys", {} if user_email is None else {"user_email": user_email})
@@ -41,7 +39,6 @@ def list_(user_email: str | None, as_json: bool) -> None:
 
 @apikey.command()
 @click.argument("key_id", metavar="ID", type=click.IntRange(1))
-@reported
 def revoke(key_id: int) -> None:
     """End the key with this ID, at once and for good; what it made stays."""
     operate("revoke_api_key", {"id": key_id})

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import click
 
-from local.verbs import json_option, operate, reported
+from local.verbs import json_option, operate
 
 PHASES = ("users", "tasks")
 LINE_SECONDS = 5
@@ -46,7 +46,6 @@ class Tally:
 @click.option("--report", type=click.File("w"), help="Write a JSON line for each row skipped or changed.")
 @click.option("--batch", "limit", type=click.IntRange(1, 1000), default=50, help="Rows per invocation.")
 @json_option
-@reported
 def import_legacy(dsn: str, s3_url: str, report: TextIO | None, as_json: bool, **options: Any) -> None:
     """Take over users, tasks, photos and models of the system Facet replaces. Run it again as often as you like.
 

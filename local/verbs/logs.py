@@ -8,7 +8,7 @@ import click
 
 from local.cloud import project
 from local.cloud.state import State
-from local.verbs import json_option, reported, template_option
+from local.verbs import json_option, template_option
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -36,7 +36,6 @@ class Ago(click.ParamType[float]):
 @click.option("--request", default="", metavar="ID", help="Only the invocation whose request id begins so.")
 @json_option
 @template_option
-@reported
 def logs(
     name: str | None,
     follow: bool,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from local.verbs import json_option, reported, template_option
+from local.verbs import json_option, template_option
 
 if TYPE_CHECKING:
     from local.cloud.queues import Queues
@@ -30,7 +30,6 @@ def queue() -> None:
 @queue.command("list")
 @json_option
 @template_option
-@reported
 def list_(as_json: bool, template: Path | None) -> None:
     """List the queues: what waits, what consumers hold (up to 5 s old), and whose dead letters they are."""
     from local import template as templates
@@ -54,7 +53,6 @@ def list_(as_json: bool, template: Path | None) -> None:
 @click.option("-n", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many messages.")
 @json_option
 @template_option
-@reported
 def peek(queue: str, count: int, as_json: bool, template: Path | None) -> None:
     """Print the first messages of QUEUE, without secrets.
 
@@ -71,7 +69,6 @@ def peek(queue: str, count: int, as_json: bool, template: Path | None) -> None:
 )
 @json_option
 @template_option
-@reported
 def dead(queue: str | None, count: int, as_json: bool, template: Path | None) -> None:
     """Print the dead letters of QUEUE, or of all queues, and why they are dead; without secrets."""
     queues = opened(template)
@@ -90,7 +87,6 @@ def dead(queue: str | None, count: int, as_json: bool, template: Path | None) ->
 @click.option("--body", type=click.File("rb"), help="With --id: send this instead of its body; - reads standard input.")
 @json_option
 @template_option
-@reported
 def redrive(
     queue: str,
     everything: bool,
@@ -116,7 +112,6 @@ def redrive(
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 @template_option
-@reported
 def purge(queue: str, yes: bool, as_json: bool, template: Path | None) -> None:
     """Delete every waiting message of QUEUE, for good."""
     queues = opened(template)

@@ -12,7 +12,7 @@ from local.cloud.state import State
 from local.records.record import Record
 from local.records.redact import redact, redacted
 from local.records.ring import Ring
-from local.verbs import json_option, reported, template_option
+from local.verbs import json_option, template_option
 
 NONE_YET = "Nothing is recorded yet. `facet up` records the invocations of the whole stack, FACET_RECORDS=on always."
 
@@ -27,7 +27,6 @@ def opened(template: Path | None) -> Ring:
 @click.option("--errors", is_flag=True, help="Only failed functions and answers from 400 on.")
 @json_option
 @template_option
-@reported
 def records(name: str | None, number: int, errors: bool, as_json: bool, template: Path | None) -> None:
     """List the last invocations of function NAME, or of all, the newest last.
 
@@ -49,7 +48,6 @@ def records(name: str | None, number: int, errors: bool, as_json: bool, template
 @click.argument("request_id", metavar="ID")
 @json_option
 @template_option
-@reported
 def show(request_id: str, as_json: bool, template: Path | None) -> None:
     """Print what the invocation whose request id begins with ID was given, answered and logged."""
     record = opened(template).find(request_id)

@@ -13,7 +13,7 @@ from local.cloud.control import Client, NotRunning, Refused
 from local.cloud.debug_ports import NoPort
 from local.cloud.state import State
 from local.records.redact import redact, redacted
-from local.verbs import json_option, reported, template_option
+from local.verbs import json_option, template_option
 from local.verbs.debug import debugger, port_option
 from local.verbs.records import opened, parsed, pretty
 
@@ -36,7 +36,6 @@ class Impossible(click.ClickException):
 @click.option("--log", "show_log", is_flag=True, help="Print the new log on standard error.")
 @json_option
 @template_option
-@reported
 def replay(
     request_id: str,
     keep_clock: bool,
@@ -112,7 +111,6 @@ def _lines(payload: str) -> list[str]:
     "--to", type=click.Path(path_type=Path), help="A folder, or a file test_….py; tests/recorded unless told."
 )
 @template_option
-@reported
 def save(request_id: str, to: Path | None, template: Path | None) -> None:
     """Write a test that gives the function a recorded event and expects the recorded answer.
 

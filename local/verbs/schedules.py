@@ -11,7 +11,7 @@ import click
 from local.cloud import project
 from local.cloud.control import Client
 from local.cloud.state import State
-from local.verbs import json_option, reported, template_option
+from local.verbs import json_option, template_option
 
 
 @click.group()
@@ -35,7 +35,6 @@ class Moment(click.ParamType[datetime]):
 @schedule.command("list")
 @json_option
 @template_option
-@reported
 def list_(as_json: bool, template: Path | None) -> None:
     """List the schedules of the running stack and when each is due next."""
     rows = _running(template).call("schedules")
@@ -51,7 +50,6 @@ def list_(as_json: bool, template: Path | None) -> None:
 @click.argument("name")
 @click.option("--at", "moment", type=Moment(), help="The time its event says, such as 2026-12-31T23:59Z; else now.")
 @template_option
-@reported
 def run(name: str, moment: datetime | None, template: Path | None) -> None:
     """Run schedule (or scheduled function) NAME once and print its answer; exit code 1 when it failed.
 

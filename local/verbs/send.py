@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import click
 
-from local.verbs import json_option, reported, template_option
+from local.verbs import json_option, template_option
 
 
 @click.command()
@@ -14,7 +14,6 @@ from local.verbs import json_option, reported, template_option
 @click.argument("file", type=click.File("rb"))
 @json_option
 @template_option
-@reported
 def send(queue: str, file: BinaryIO, as_json: bool, template: Path | None) -> None:
     """Publish FILE (- for standard input) as one message to QUEUE; `tasks` and `results` are those of the settings.
 

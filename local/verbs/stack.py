@@ -13,7 +13,7 @@ from local.cloud import project
 from local.cloud.control import Client, NotRunning
 from local.cloud.parts import PARTS
 from local.cloud.state import State
-from local.verbs import json_option, reported, template_option, timed_line
+from local.verbs import json_option, template_option, timed_line
 from local.verbs.shapes import shape_option
 
 
@@ -40,7 +40,6 @@ from local.verbs.shapes import shape_option
 @click.option("--plain", is_flag=True, help="Print lines instead of the live screen; so it does without a terminal.")
 @shape_option("What calls the functions at every local URL, in place of what the template says.")
 @template_option
-@reported
 def up(
     detach: bool, only: Sequence[str], no_agent: bool, no_reload: bool, template: Path | None, **chosen: Any
 ) -> None:
@@ -76,7 +75,6 @@ def _flags(context: click.Context) -> Iterator[str]:
 
 @click.command()
 @template_option
-@reported
 def down(template: Path | None) -> None:
     """Stop everything that `facet up` started."""
     from local.cloud import background
@@ -88,7 +86,6 @@ def down(template: Path | None) -> None:
 @click.command()
 @json_option
 @template_option
-@reported
 def status(as_json: bool, template: Path | None) -> None:
     """Tell what runs and where; exit code 0 when all of it is ready."""
     client = Client(State.open(project.find(template).root).run)
@@ -122,7 +119,6 @@ def _print_status(answer: dict[str, Any]) -> None:
 @click.command()
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @template_option
-@reported
 def reset(yes: bool, template: Path | None) -> None:
     """Erase all local data: users, tasks, photos, avatars, messages, logs."""
     from local.cloud import background
@@ -137,7 +133,6 @@ def reset(yes: bool, template: Path | None) -> None:
 @click.command()
 @json_option
 @template_option
-@reported
 def doctor(as_json: bool, template: Path | None) -> None:
     """Check what Facet needs on this machine, and say what to do about what is missing."""
     from local.cloud import doctor as checks

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from local.verbs import json_option, operate, reported
+from local.verbs import json_option, operate
 
 
 @click.group()
@@ -20,7 +20,6 @@ request_uuid_argument = click.argument("request_uuid", metavar="UUID", type=clic
 @task.command()
 @request_uuid_argument
 @json_option
-@reported
 def show(request_uuid: object, as_json: bool) -> None:
     """Print all that is stored of a task: state, times, attempts, files, messages. No URL, no secret."""
     found = operate("show_task", {"request_uuid": str(request_uuid)})
@@ -29,7 +28,6 @@ def show(request_uuid: object, as_json: bool) -> None:
 
 @task.command()
 @request_uuid_argument
-@reported
 def requeue(request_uuid: object) -> None:
     """Give an open task to agents again, in a fresh message; for one that waits for nothing any more."""
     answer = operate("requeue_task", {"request_uuid": str(request_uuid)})
@@ -40,7 +38,6 @@ def requeue(request_uuid: object) -> None:
 @request_uuid_argument
 @click.option("--code", default="AGENT_ERROR", show_default=True, help="For programs: capitals, digits and _.")
 @click.option("--message", help="For people.")
-@reported
 def fail(request_uuid: object, code: str, message: str | None) -> None:
     """End an open task as FAILED, for good."""
     operate("fail_task", {"request_uuid": str(request_uuid), "code": code, "message": message})

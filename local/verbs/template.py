@@ -8,13 +8,12 @@ import click
 
 from local.cloud import environment, project
 from local.template import load
-from local.verbs import json_option, reported, template_option
+from local.verbs import json_option, template_option
 
 
 @click.command()
 @json_option
 @template_option
-@reported
 def diff(as_json: bool, template: Path | None) -> None:
     """Tell what the cloud will do that does not happen here: what matters, then what changes nothing locally."""
     found = project.find(template)

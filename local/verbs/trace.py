@@ -8,7 +8,7 @@ import click
 
 from local.cloud import project
 from local.cloud.state import State
-from local.verbs import json_option, reported, template_option
+from local.verbs import json_option, template_option
 
 _PIPED = 160
 
@@ -18,7 +18,6 @@ _PIPED = 160
 @click.option("--all", "whole", is_flag=True, help="Every statement on a line of its own.")
 @json_option
 @template_option
-@reported
 def trace(id: str, whole: bool, as_json: bool, template: Path | None) -> None:
     """Draw what was done for ID, when and by whom.
 

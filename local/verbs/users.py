@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from local.verbs import json_option, operate, reported
+from local.verbs import json_option, operate
 
 
 @click.group()
@@ -18,7 +18,6 @@ def user() -> None:
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many at most.")
 @click.option("--after", type=click.IntRange(0), default=0, help="Go on behind the user with this id.")
 @json_option
-@reported
 def list_(limit: int, after: int, as_json: bool) -> None:
     """List users, oldest first."""
     answer = operate("list_users", {"limit": limit, "after": after})
@@ -46,7 +45,6 @@ def _state(one: dict[str, Any]) -> str:
 
 @user.command()
 @click.argument("email")
-@reported
 def disable(email: str) -> None:
     """Shut the account with this E-MAIL.
 
@@ -58,7 +56,6 @@ def disable(email: str) -> None:
 
 @user.command()
 @click.argument("email")
-@reported
 def enable(email: str) -> None:
     """Open a disabled account again.
 
@@ -71,7 +68,6 @@ def enable(email: str) -> None:
 @user.command("set-password")
 @click.argument("email")
 @click.option("--stdin", "from_stdin", is_flag=True, help="Read it from standard input, as one line.")
-@reported
 def set_password(email: str, from_stdin: bool) -> None:
     """Give an account another password.
 
@@ -88,7 +84,6 @@ def set_password(email: str, from_stdin: bool) -> None:
 @user.command("test-mode")
 @click.argument("email")
 @click.argument("mode", type=click.Choice(["on", "off"]))
-@reported
 def test_mode(email: str, mode: str) -> None:
     """Only simulate what a user makes from now on.
 
