@@ -135,11 +135,12 @@ def test_a_failure_is_saved_as_a_test_that_it_is_mended(sample: Project, tmp_pat
 
 
 def test_a_saved_event_has_no_secrets_and_says_what_to_fill_in(sample: Project, tmp_path: Path) -> None:
-    headers = {"access-token": "t0ken-of-ada", "x-database": "pa55-of-ada", "cookie": "id=c00kie"}
+    headers = {"access-token": "t0ken-of-ada", "x-database-password": "pa55-of-ada", "cookie": "id=c00kie"}
     signed_in = sample.ask("POST", "/sign-in", headers=headers, json={"password": "hunter2", "pin": "1234"})
     test = tmp_path / "test_sign_in.py"
     said = sample.facet("save", signed_in, "--to", str(test)).output
-    placeholders = ["{{headers.access-token}}", "{{cookies.0}}", "{{body}}", "{{body 2}}"]
+    fields = ["headers.access-token", "headers.x-database-password", "cookies.0", "body", "body 2"]
+    placeholders = [f"{{{{{field}}}}}" for field in fields]
     assert [line.split("fill in ")[1].split(":")[0] for line in said.splitlines()[1:-1]] == placeholders
     event = test.with_suffix(".json").read_text()
     assert not any(secret in event + test.read_text() for secret in ("t0ken", "c00kie", "hunter2", "1234"))
@@ -149,7 +150,7 @@ def test_a_saved_event_has_no_secrets_and_says_what_to_fill_in(sample: Project, 
 
 
 def test_after_an_erasure_nothing_is_left_of_anybody(sample: Project) -> None:
-    headers = {"access-token": "t0ken-of-bob", "x-database": "pa55-of-bob"}
+    headers = {"access-token": "t0ken-of-bob", "x-database-password": "pa55-of-bob"}
     sample.ask("POST", "/sign-in", headers=headers, json={"password": "hunter2-of-bob"})
     sample.ask("DELETE", "/account")
     state = Path(os.environ["FACET_STATE"])

@@ -15,7 +15,7 @@ def greet(event: dict[str, Any], context: Any) -> dict[str, Any]:
 def sign_in(event: dict[str, Any], context: Any) -> dict[str, Any]:
     print(event)
     print(json.dumps(event, indent=2))
-    print(f"user:password of the database: postgresql://ada:{event['headers']['x-database']}@localhost/db")
+    print(f"user:password of the database: postgresql://ada:{event['headers']['x-database-password']}@localhost/db")
     return answered(201, {name: value for name, value in event["headers"].items() if name.startswith("x-")})
 
 
