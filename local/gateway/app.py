@@ -26,7 +26,7 @@ from local.gateway.incoming import (
     Send,
     is_loopback,
 )
-from local.gateway.replies import Answered, json_response, method_not_allowed, problem, retry_after, send_response
+from local.gateway.replies import Answered, json_response, not_routed, problem, retry_after, send_response
 from local.gateway.routes import RouteTable
 from local.invoker import LIMITS, EventTooLarge, Invocation, Limits, new_trace
 from local.sandbox import faults
@@ -204,7 +204,7 @@ class Gateway:
 
     def _routed(self, incoming: Incoming) -> _Target:
         match = self._routes.match(incoming.method, incoming.path)
-        rest = match.kind == "rest" if match else self._shape == "rest" or self._routes.kinds == {"rest"}
+        rest = match.kind == "rest" if match else self._routes.kinds == {"rest"}
         allowed = match.cors if match else self._routes.cors
         route = match.route if match else None
         if allowed and incoming.method == "OPTIONS":
@@ -215,12 +215,10 @@ class Gateway:
         if match and route:
             shape = self._shape or route.kind
             return _Target(route.function, incoming.path, shape, None if rest else allowed, route.key, match.parameters)
-        if rest:
-            known = f"has only {', '.join(match.allowed)}" if match else "is none of the API's"
-            detail = f"The path {known}; a REST API says of both that a token is missing."
-            raise problem(403, "Missing Authentication Token", detail, "NOT_FOUND")
-        refused = method_not_allowed(match.allowed) if match else problem(404, "Not Found", "Not Found", "NOT_FOUND")
-        refused.response = cors.with_origin(refused.response, allowed, incoming.headers.get("origin", ""))
+        as_rest = (self._shape or ("rest" if rest else "http")) == "rest"
+        refused = not_routed(match.allowed if match else (), as_rest=as_rest)
+        if not rest:
+            refused.response = cors.with_origin(refused.response, allowed, incoming.headers.get("origin", ""))
         raise refused
 
     async def _invoke(self, incoming: Incoming, target: _Target, request_id: str) -> Invocation:

@@ -50,8 +50,16 @@ def problem(
     return Answered(response, error=error)
 
 
-def method_not_allowed(allowed: tuple[str, ...]) -> Answered:
-    headers = (("allow", ", ".join(allowed)),)
+def not_routed(allowed: tuple[str, ...], *, as_rest: bool) -> Answered:
+    """No route takes the request; `allowed` are the methods of those with its path."""
+    methods = ", ".join(allowed)
+    if as_rest:
+        known = f"has only {methods}" if methods else "is none of the API's"
+        detail = f"The path {known}; a REST API says of both that a token is missing."
+        return problem(403, "Missing Authentication Token", detail, "NOT_FOUND")
+    if not methods:
+        return problem(404, "Not Found", "Not Found", "NOT_FOUND")
+    headers = (("allow", methods),)
     return problem(405, "Method Not Allowed", "Method Not Allowed", "METHOD_NOT_ALLOWED", headers=headers)
 
 
