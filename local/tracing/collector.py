@@ -11,7 +11,7 @@ from local.cloud import listen
 from local.cloud.state import State
 from local.events import HttpResponse
 from local.gateway.incoming import BodyTooLarge, Disconnected, Incoming, Receive, Scope, Send
-from local.gateway.replies import Answered, method_not_allowed, problem, send_response
+from local.gateway.replies import Answered, problem, send_response
 from local.tracing import otlp
 from local.tracing.cloud import Application
 
@@ -54,7 +54,7 @@ async def _collected(incoming: Incoming, keep: Keep) -> HttpResponse:
     if incoming.path != "/v1/traces":
         raise problem(404, "Not Found", "Spans go to /v1/traces; nothing else is collected.", "NOT_FOUND")
     if incoming.method != "POST":
-        raise method_not_allowed(("POST",))
+        raise problem(405, "Method Not Allowed", "Spans are sent by POST.", "METHOD_NOT_ALLOWED")
     kind = incoming.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in _DONE:
         raise problem(415, "Unsupported Media Type", f"Send {_PROTOBUF} or {_JSON}.", "MEDIA_TYPE_UNKNOWN")
