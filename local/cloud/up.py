@@ -217,12 +217,11 @@ class Stack:
         declare_missing(Broker.by(at), queues, at["RABBITMQ_QUEUE_TYPE"], self.report)
 
     def _broker(self) -> pika.ConnectionParameters | None:
-        at = self.settings
+        at, port = self.settings, self._number("RABBITMQ_PORT", 5672)
         if not {"RABBITMQ_HOST", "RABBITMQ_USER", "RABBITMQ_PASSWORD"} <= at.keys():
             return None
         account = pika.PlainCredentials(at["RABBITMQ_USER"], at["RABBITMQ_PASSWORD"])
-        port, vhost = self._number("RABBITMQ_PORT", 5672), at.get("RABBITMQ_VHOST", "/")
-        return pika.ConnectionParameters(at["RABBITMQ_HOST"], port, vhost, account)
+        return pika.ConnectionParameters(at["RABBITMQ_HOST"], port, at.get("RABBITMQ_VHOST", "/"), account)
 
     async def _start_gateway(self, template: Template, invoker: Invoker) -> str:
         """The gateway's URL."""
