@@ -1,10 +1,10 @@
 """`facet completion`: lets a shell complete verbs, options and names."""
 
 import os
+from pathlib import Path
 
 import click
 from click.shell_completion import get_completion_class
-
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -19,7 +19,7 @@ def completion(shell: str | None) -> None:
     eval "$(facet completion zsh)"       in ~/.zshrc, after compinit
     facet completion fish > ~/.config/fish/completions/facet.fish
     """
-    shell = shell or os.path.basename(os.environ.get("SHELL", ""))
+    shell = shell or Path(os.environ.get("SHELL", "")).name
     found = get_completion_class(shell) if shell in SHELLS else None
     if found is None:
         raise click.UsageError(f"Which shell? {', '.join(SHELLS)}.")

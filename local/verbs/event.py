@@ -45,7 +45,7 @@ def _http_command(name: str, shape: Shape, source: str) -> click.Command:
     @click.option("--cookie", "cookies", multiple=True, metavar="NAME=VALUE", help="May be repeated.")
     @click.option("--body", help="JSON or another text, or @FILE.")
     @click.option("--file", help="A file to upload as a form, as PATH or FIELD=PATH.")
-        def command(
+    def command(
         method: str | None, path: str, stage: str | None = None, multi_value: bool = False, **parts: Any
     ) -> None:
         asked = request(method, path, **parts)
