@@ -18,6 +18,7 @@ _SHORT = 3  # statements of a transaction that are told by their whole names
 _DEEPEST = 20
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _NARROWEST_BAR = 16
+_NARROWEST_NAME = 12
 _COLOURS = {"server": "cyan", "client": "green", "producer": "magenta", "consumer": "magenta"}
 
 
@@ -55,7 +56,7 @@ def drawn(rows: Sequence[Row], *, width: int) -> list[Text]:
     names = [f"{'  ' * min(row.depth, _DEEPEST)}{row.name}" for row in rows]
     services = max(len(row.service) for row in rows)
     room = width - services - 2 - 24
-    named = min(max(map(len, names)), room - _NARROWEST_BAR)
+    named = max(_NARROWEST_NAME, min(max(map(len, names)), room - _NARROWEST_BAR))
     total = max(max(row.end for row in rows), 1e-6)
     lines = []
     for row, name in zip(rows, names, strict=True):
@@ -164,5 +165,5 @@ def _time(seconds: float) -> str:
 
 def _bar(row: Row, total: float, width: int) -> str:
     begin = min(int(row.start / total * width), width - 1)
-    length = max(1, round((row.end - row.start) / total * width))
-    return f"{'·' * begin}{'█' * min(length, width - begin)}".ljust(width, "·")
+    end = max(begin + 1, round(row.end / total * width))
+    return f"{'·' * begin}{'█' * (end - begin)}".ljust(width, "·")
