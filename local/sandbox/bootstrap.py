@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import functools
 import io
 import itertools
 import json
@@ -11,21 +12,27 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from local.sandbox import walls
-from local.sandbox.context import Context, RequestIds, set_up_logging
+from local.sandbox.context import LambdaContext, RequestIds, set_up_logging
 from local.sandbox.frames import BEGUN, ERROR, FAILED, LISTENING, READY, RESULT, SPANS, Wire
 from local.sandbox.handler import Fault, Handler, load_handler
 from local.sandbox.imports import Project
+from local.sandbox.marshalling import marshalled, unmarshalled
 from local.sandbox.orphan import end_with_parent
 from local.sandbox.usage import Memory, cpu_ms
 
 _HIGH_DESCRIPTOR = 200  # out of the way of handlers that close the first few
 _HERE = str(Path(__file__).parent)
-_MESSAGE_LIMIT = 64 * 1024
+_MESSAGE_LIMIT = 512 * 1024
+
+
+@functools.cache
+def own_modules() -> list[str]:
+    """Modules that handlers shall not see. Found once, before the fork: to touch all names would copy their pages."""
+    return [name for name in sys.modules if name.partition(".")[0] == "local"]
 
 
 def serve(channel: int) -> None:
@@ -46,10 +53,9 @@ def _serve(wire: Wire) -> int:
     if start is None:
         return 0
     init = start.header
-    project = Project(init["roots"])
-    memory = Memory()
     spans = _spans(init)
     _enter(init)
+    project, memory = Project(init["roots"]), Memory()
 
     def learnt() -> dict[str, Any]:
         return {"max_memory_kb": memory.peak_kb(), "files": project.news()}
@@ -123,8 +129,8 @@ def _enter(init: Mapping[str, Any]) -> None:
     os.chdir(init["code"])
     own = str(Path(__file__).resolve().parents[2])
     sys.path[:] = [init["code"], *init["layers"], *(path for path in sys.path if path not in ("", own))]
-    for name in [name for name in sys.modules if name == "local" or name.startswith("local.")]:
-        del sys.modules[name]
+    for name in own_modules():
+        sys.modules.pop(name, None)
     sys.stdout, sys.stderr = _stream(1), _stream(2)
     sys.argv = [init["handler"]]
     set_up_logging()
@@ -140,35 +146,14 @@ def handle(handler: Handler, header: Mapping[str, Any], event: bytes, init: Mapp
     request_id = RequestIds.current = header["request_id"]
     os.environ["_X_AMZN_TRACE_ID"] = header["trace"]
     try:
-        context = Context(request_id, header["deadline_ms"], init["arn"], header.get("client_context"))
-        result = _marshalled(handler(_event(event), context))
+        context = LambdaContext(request_id, header["deadline_ms"], init["arn"], header.get("client_context"))
+        result = marshalled(handler(unmarshalled(event), context))
     except Exception as exc:  # a handler may raise anything: it becomes the invocation's error
         return ERROR, _encoded(_failure(exc, request_id))
-    if len(result) > init["response_limit"]:
+    body = result if isinstance(result, bytes) else result.encode()
+    if len(body) > init["response_limit"]:
         return ERROR, _encoded(too_large(init["response_limit"]))
-    return RESULT, result
-
-
-def _event(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except ValueError as exc:
-        raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {exc}") from exc
-
-
-def _marshalled(result: Any) -> bytes:
-    if isinstance(result, bytes):
-        return result
-    try:
-        return json.dumps(result, default=_number, allow_nan=False, ensure_ascii=False).encode()
-    except Exception as exc:  # also what an object's own methods raise while it is encoded
-        raise Fault("Runtime.MarshalError", f"Unable to marshal response: {exc}") from exc
-
-
-def _number(value: Any) -> int | float:
-    if not isinstance(value, Decimal):
-        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
-    return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
+    return RESULT, body
 
 
 def _failure(exc: Exception, request_id: str) -> dict[str, Any]:
@@ -177,7 +162,9 @@ def _failure(exc: Exception, request_id: str) -> dict[str, Any]:
         kind, message, trace = exc.kind, exc.message, exc.trace
     else:
         frames = list(itertools.dropwhile(_is_ours, traceback.extract_tb(exc.__traceback__)))
-        kind, message, trace = type(exc).__name__, _text(exc), traceback.format_list(frames)
+        # As places alone, AWS's traces have no marks below the lines.
+        places = [(frame.filename, frame.lineno or 0, frame.name, frame.line) for frame in frames]
+        kind, message, trace = type(exc).__name__, str(exc)[:_MESSAGE_LIMIT], traceback.format_list(places)
     lines = [f"[ERROR] {kind}: {message}", *(["Traceback (most recent call last):"] if trace else []), *trace]
     with contextlib.suppress(OSError, ValueError):  # the handler may have closed its streams
         print("\n".join(line.rstrip("\n") for line in lines))
@@ -186,13 +173,6 @@ def _failure(exc: Exception, request_id: str) -> dict[str, Any]:
 
 def _is_ours(frame: traceback.FrameSummary) -> bool:
     return frame.filename.startswith((_HERE, "<frozen importlib"))
-
-
-def _text(exc: Exception) -> str:
-    try:
-        return str(exc)[:_MESSAGE_LIMIT]
-    except Exception:  # an exception's own __str__ may be broken too
-        return ""
 
 
 def too_large(limit: int) -> dict[str, Any]:

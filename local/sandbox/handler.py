@@ -23,7 +23,10 @@ def load_handler(handler: str, module_name: str, code: Path) -> Handler:
     """The callable that `module.function` names. Raises Fault, or what the module raised."""
     path, _, attribute = handler.rpartition(".")
     if not path:
-        raise Fault("Runtime.MalformedHandlerName", f"Bad handler '{handler}': not enough values to unpack")
+        wrong = f"Bad handler '{handler}': not enough values to unpack (expected 2, got 1)"
+        raise Fault("Runtime.MalformedHandlerName", wrong)
+    if path.split(".")[0] in sys.builtin_module_names:
+        raise Fault("Runtime.BuiltInModuleConflict", f"Cannot use built-in module {path} as a handler module")
     try:
         module = _import(path.replace("/", "."), module_name, code)
     except ImportError as exc:
