@@ -196,7 +196,7 @@ def _last(values: Mapping[str, list[str]]) -> dict[str, str]:
 def _identity(request: HttpRequest) -> dict[str, str | None]:
     names = (
         "accessKey accountId apiKey caller cognitoAuthenticationProvider cognitoAuthenticationType"
-        " cognitoIdentityId cognitoIdentityPoolId user userArn"
+        " cognitoIdentityId cognitoIdentityPoolId principalOrgId user userArn"
     )
     absent: dict[str, str | None] = dict.fromkeys(names.split())
     return {**absent, "sourceIp": request.source_ip, "userAgent": request.header("user-agent") or None}

@@ -2,13 +2,11 @@
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, ValidationInfo, field_validator
-
-Check = Callable[[Any], Any]
 
 
 def _like(pattern: str, what: str) -> AfterValidator:
@@ -55,7 +53,6 @@ Filled = Annotated[str, _like(r".+", "filled")]
 Method = Annotated[str, _like(r"[A-Z-]+", "a method in capitals")]
 Path = Annotated[str, _like(r"/.*", "a path that begins with /")]
 Query = Annotated[str, _like(r"[^?].*|", "a query without its ?")]
-LowerCase = Annotated[str, _like(r"[^A-Z]+", "in lower case")]
 Texts = dict[str, str]
 Lists = dict[str, list[str]]
 
@@ -107,7 +104,7 @@ class UrlEvent(HttpEvent):
     routeKey: str
     rawPath: Path
     rawQueryString: Query
-    headers: dict[LowerCase, str]
+    headers: Texts
     requestContext: UrlContext
     cookies: list[str] | None = None
     queryStringParameters: Texts | None = None
@@ -133,7 +130,7 @@ class RestContext(Part):
     protocol: str
     requestId: str
     requestTimeEpoch: StrictInt
-    resourceId: str
+    resourceId: str | None
     resourcePath: str
     stage: str
 
@@ -169,13 +166,13 @@ class BalancerEvent(HttpEvent):
 
 class AlbEvent(BalancerEvent):
     title = "load balancer (ALB)"
-    headers: dict[LowerCase, str]
+    headers: Texts
     queryStringParameters: Texts
 
 
 class AlbMultiEvent(BalancerEvent):
     title = "load balancer (ALB) with multi-value headers"
-    multiValueHeaders: dict[LowerCase, list[str]]
+    multiValueHeaders: Lists
     multiValueQueryStringParameters: Lists
 
 
@@ -221,7 +218,7 @@ class RmqEvent(Event):
 
 class ScheduleEvent(Event):
     title = "schedule (EventBridge)"
-    version: Literal["0"]
+    version: Literal["0"] = "0"
     id: Filled
     detail_type: Annotated[str, Field(alias="detail-type")]
     source: Filled

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from local.events import RmqMessage, rmq_event, schedule_event
+from local.events import HttpRequest, RmqMessage, event_for, rmq_event, schedule_event
 from tests.local.emulator.golden import event_of
 
 EVENTS = sorted((Path(__file__).parent / "events").glob("*.json"))
+# The keys of the examples in the developer guides; `only_with` are those that need what is not emulated.
+KEYS = json.loads((Path(__file__).parent / "documented_keys.json").read_text())
 # The example in the Lambda Developer Guide, "Using Lambda with Amazon MQ".
 DOCUMENTED: dict[str, Any] = {
     "eventSource": "aws:rmq",
@@ -52,7 +54,30 @@ DOCUMENTED: dict[str, Any] = {
 @pytest.mark.parametrize("file", EVENTS, ids=[file.stem for file in EVENTS])
 def test_a_request_becomes_its_golden_event(file: Path) -> None:
     case = json.loads(file.read_text())
-    assert event_of(case) == case["event"]
+    assert json.dumps(event_of(case)) == json.dumps(case["event"])
+
+
+def paths(event: Any, within: tuple[str, ...] = ()) -> set[str]:
+    """The keys of an event and of what is in it, save where the keys are a client's."""
+    found = set()
+    for key, value in event.items():
+        place = (*within, key)
+        found.add(".".join(place))
+        if isinstance(value, dict) and key in ("requestContext", "http", "identity", "elb"):
+            found |= paths(value, place)
+    return found
+
+
+@pytest.mark.parametrize("name", ["furl", "http", "rest", "alb", "alb-multi", "schedule"])
+def test_an_event_has_the_keys_of_the_documented_one(name: str) -> None:
+    headers = (("host", "localhost"), ("user-agent", "x"), ("cookie", "a=1"))
+    request = HttpRequest("POST", "/my/path", "a=1", headers, b"{}")
+    if name == "schedule":
+        event = schedule_event("sweep", datetime.now(UTC))
+    else:
+        event = event_for(name, request, route="ANY /my/{proxy+}", parameters={"proxy": "path"})  # type: ignore[arg-type]  # all others are shapes
+    documented = KEYS[name]
+    assert paths(event) == set(documented["keys"]) - set(documented["only_with"])
 
 
 def test_the_documented_queue_event_comes_out() -> None:
