@@ -30,6 +30,7 @@ _ATTEMPTS = 3
 _WATCH_SECONDS = 0.05
 _READY_SECONDS = 5.0
 _USUAL = How()
+Runtime = Literal["sandbox", "awslambdaric"]
 
 
 class UnknownFunction(Exception):
@@ -104,7 +105,7 @@ class Invoker:
         bounds: Bounds | None = None,
         honest_cold: bool = False,
         debug: Mapping[str, int] = MappingProxyType({}),
-        runtime: Literal["sandbox", "awslambdaric"] = "sandbox",
+        runtime: Runtime = "sandbox",
         walls: bool = True,
         visible: Sequence[Path] = (),
         report: Callable[[str], None] = print,

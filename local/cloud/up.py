@@ -24,7 +24,7 @@ from local.cloud.triggers import Triggers
 from local.edge import serving as edge
 from local.events import Shape
 from local.gateway.app import Gateway, RequestLine, create_app
-from local.invoker import Invocation, Invoker
+from local.invoker import Invocation, Invoker, Runtime
 from local.records.recorder import Recorder, is_on
 from local.records.ring import Ring
 from local.services import agent, rabbitmq
@@ -50,6 +50,7 @@ class Options:
     limits: str = "local"
     profile: Profile = "lambda"
     shape: Shape | None = None
+    runtime: Runtime = "sandbox"
     reload: bool = False
     honest_cold: bool = False
     debug: tuple[str, ...] = ()
@@ -172,6 +173,7 @@ class Stack:
             template,
             logs=self.state.log("functions").with_suffix(""),
             limits="lambda" if self.options.limits == "lambda" else "local",
+            runtime=self.options.runtime,
             honest_cold=self.options.honest_cold,
             debug=self.debug,
             report=self.report,

@@ -29,6 +29,12 @@ from local.verbs.shapes import shape_option
     default="lambda",
     help="How queues are delivered: batches until they succeed, or single CloudEvents with retries.",
 )
+@click.option(
+    "--runtime",
+    type=click.Choice(["sandbox", "awslambdaric"]),
+    default="sandbox",
+    help="What runs handlers: sandboxes, or AWS's own client of the Runtime API.",
+)
 @click.option("--honest-cold", is_flag=True, help="Start every sandbox as a new interpreter, to see what that takes.")
 @click.option(
     "--debug",
