@@ -9,6 +9,7 @@ import click
 from local.cloud import environment, project
 from local.cloud.control import Client, NotRunning
 from local.cloud.state import State
+from local.template import load
 from local.verbs import json_option, template_option
 
 _HIDDEN = "(facet env --show)"
@@ -33,9 +34,13 @@ def env(show: bool, export: bool, as_json: bool, template: Path | None) -> None:
     \b
     eval "$(facet env --export)"  boto3, the aws CLI and Terraform then talk to the local cloud
     """
-    root = project.find(template).root
-    path = environment.path(root)
-    written = not path.exists() and bool(environment.create(root))
+    found = project.find(template)
+    root, path = found.root, environment.path(found.root)
+    ours = project.makes_avatars(load(found.template, environment.effective(root)))
+    written = ours and not path.exists() and bool(environment.create(root))
+    if not ours:  # its .env is its own affair
+        State.open(root)
+        environment.keep(root)
     settings = {**environment.DEFAULTS, **environment.effective(root)}
     endpoint = _endpoint(State.open(root), settings["EDGE_PORT"])
     variables = {
@@ -51,7 +56,7 @@ def env(show: bool, export: bool, as_json: bool, template: Path | None) -> None:
         click.echo("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()))
     else:
         told = "Wrote {} with fresh secrets, readable by you alone." if written else "{} is there and was left alone."
-        click.echo(told.format(path))
+        click.echo(told.format(path if ours else environment.kept(root)))
         click.echo("\n".join(f"  {name:<22} {value}" for name, value in variables.items()))
         if show:
             access, secret = variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"]

@@ -103,3 +103,29 @@ def test_a_broken_line_is_named_without_its_value(tmp_path: Path) -> None:
     with pytest.raises(environment.EnvironmentUnreadable, match="line 2") as refusal:
         environment.load(tmp_path)
     assert "never closed" not in str(refusal.value)
+
+
+def test_secrets_of_services_are_kept_in_the_state_and_the_projects_own_file_overrules_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACET_STATE", str(tmp_path))
+    monkeypatch.delenv("POSTGRES_PASSWORD", raising=False)
+    environment.keep(tmp_path)
+    made = environment.read(tmp_path / "secrets.env")
+    assert stat.S_IMODE((tmp_path / "secrets.env").stat().st_mode) == 0o600
+    assert "SECRET_KEY" not in made  # the functions' own affair
+    environment.keep(tmp_path)
+    assert environment.effective(tmp_path)["POSTGRES_PASSWORD"] == made["POSTGRES_PASSWORD"]
+    (tmp_path / ".env").write_text("POSTGRES_PASSWORD=mine\n")
+    assert environment.effective(tmp_path)["POSTGRES_PASSWORD"] == "mine"
+
+
+def test_a_parameter_takes_its_value_from_the_environment_but_not_from_the_shells_own_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACET_STATE", str(tmp_path))
+    monkeypatch.setenv("TABLE_NAME", "orders")
+    monkeypatch.setenv("USER", "me")
+    found = environment.effective(tmp_path, ("TABLE_NAME", "USER"))
+    assert found["TABLE_NAME"] == "orders"
+    assert "USER" not in found

@@ -330,3 +330,33 @@ def test_any_folder_can_be_a_project(tmp_path: Path) -> None:
     )
     function = load(tmp_path / "template.yaml").functions["tick"]
     assert (function.module, function.host, function.timeout, function.memory) == ("src.handler", "tick", 3, 128)
+
+
+def test_functions_that_are_no_folder_of_python_are_left_out_with_a_warning(written: Any) -> None:
+    template = written(
+        """
+        Resources:
+          NodeFunction: { Type: AWS::Serverless::Function, Properties: { Runtime: nodejs22.x, CodeUri: web } }
+          ImageFunction: { Type: AWS::Serverless::Function, Properties: { PackageType: Image } }
+          InlineFunction: { Type: AWS::Serverless::Function, Properties: { InlineCode: "x = 1", Runtime: python3.13 } }
+        """
+    )
+    assert not template.functions
+    assert template.warnings == [
+        "NodeFunction: Runtime nodejs22.x is not emulated",
+        "ImageFunction: PackageType Image is not emulated",
+        "InlineFunction: InlineCode is not emulated",
+    ]
+
+
+def test_what_exists_in_the_cloud_only_is_known(written: Any) -> None:
+    template = written(
+        """
+        Parameters: { Minio3dFilesBucket: { Type: String, Default: x } }
+        Resources:
+          F: { Type: AWS::Serverless::Function, Properties: { CodeUri: ., Handler: app.handler, Policies: [] } }
+          Broker: { Type: AWS::AmazonMQ::Broker }
+        """
+    )
+    assert template.harmless == (("F", "Policies"), ("Broker", "AWS::AmazonMQ::Broker"))
+    assert template.settings == {"MINIO_3D_FILES_BUCKET"}
