@@ -2,12 +2,13 @@
 
 import builtins
 import contextlib
+import itertools
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 _FOREIGN = ("/site-packages/", "/dist-packages/")
 
@@ -18,10 +19,9 @@ class Project:
     def __init__(self, roots: Sequence[str]) -> None:
         self._roots = tuple(f"{root}/" for root in roots)
         self._libraries = tuple({f"{sys.prefix}/lib/", f"{sys.base_prefix}/lib/"})
-        self._count = 0
-        self._known: set[str] = set()
+        self._last = next(reversed(sys.modules))
 
-    def owns(self, file: object) -> bool:
+    def owns(self, file: object) -> TypeGuard[str]:
         return (
             isinstance(file, str)
             and file.startswith(self._roots)
@@ -31,13 +31,13 @@ class Project:
 
     def news(self) -> list[str]:
         """The project's files that have been imported since the last time."""
-        if len(sys.modules) == self._count:
-            return []
-        self._count = len(sys.modules)
-        files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
-        fresh = sorted(file for file in files - self._known if isinstance(file, str) and self.owns(file))
-        self._known.update(fresh)
-        return fresh
+        # From the newest back: to touch all would copy the pages that those of the zygote lie in.
+        with contextlib.suppress(RuntimeError):  # a thread of the handler imports something just now
+            names = list(itertools.takewhile(self._last.__ne__, reversed(sys.modules)))
+            self._last = names[0] if names else self._last
+            files = {getattr(sys.modules.get(name), "__file__", None) for name in names}
+            return sorted(file for file in files if self.owns(file))
+        return []
 
     @contextlib.contextmanager
     def timed(self) -> Iterator[dict[str, float]]:

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from local.sandbox.bootstrap import serve
+from local.sandbox.bootstrap import own_modules, serve
 from local.sandbox.orphan import adopt_orphans, end_with_parent
 from local.sandbox.preload import preload
 
@@ -62,6 +62,7 @@ class Zygote:
                     importlib.import_module("local.sandbox.spans")
                 failures = preload(map(Path, message["requirements"]), map(Path, message["sources"]))
                 threads = len(list(Path("/proc/self/task").iterdir()))
+                own_modules()
                 gc.collect()
                 gc.freeze()
                 self._send({"ready": True, "failures": failures, "threads": threads})
