@@ -23,6 +23,7 @@ from local.sandbox.pool import Bounds, Busy, Lease, Pool, Refused
 from local.sandbox.report import Import, Report, end_line, start_line
 from local.sandbox.sandbox import InitFailed, NotBegun, OnSpans, Outcome, Sandbox, Surroundings
 from local.sandbox.walls import available
+from local.suggestions import there_are
 from local.template import MOST_ENVIRONMENT_BYTES, Template
 from local.template.spec import FunctionSpec
 
@@ -242,8 +243,7 @@ class Invoker:
         try:
             return self.template.functions[name]
         except KeyError:
-            known = ", ".join(sorted(self.template.functions))
-            raise UnknownFunction(f"there is no function {name}; the template has {known}") from None
+            raise UnknownFunction(f"There is no function {name}. {there_are(self.template.functions, name)}") from None
 
     def _finished(self, task: "asyncio.Task[Invocation]") -> None:
         self._running.discard(task)

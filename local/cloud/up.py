@@ -30,6 +30,7 @@ from local.records.ring import Ring
 from local.services import agent, rabbitmq
 from local.services.stack import start_services
 from local.services.supervisor import Supervisor
+from local.suggestions import there_are
 from local.template import Template, load
 from local.tracing.cloud import Tracing
 from local.tracing.collector import collecting
@@ -164,8 +165,8 @@ class Stack:
     async def _start_invoker(self, template: Template) -> Invoker:
         self.debug = debug_ports.of(self.options.debug)
         if unknown := self.debug.keys() - template.functions.keys():
-            known = ", ".join(sorted(template.functions))
-            raise UpFailed(f"There is no function {', '.join(unknown)} to debug. There are: {known}.")
+            name = min(unknown)
+            raise UpFailed(f"There is no function {name} to debug. {there_are(template.functions, name)}")
         if template.missing:
             place = environment.path(self.project.root)
             raise UpFailed(f"These settings have no value: {', '.join(template.missing)}. Put them into {place}.")

@@ -32,6 +32,7 @@ from local.invoker import LIMITS, EventTooLarge, Invocation, Limits, new_trace
 from local.sandbox import faults
 from local.sandbox.launcher import LaunchFailed
 from local.sandbox.pool import Refused, Throttled
+from local.suggestions import there_are
 from local.template import Template
 from local.template.spec import Cors, FunctionSpec
 
@@ -192,8 +193,8 @@ class Gateway:
 
     def _url(self, incoming: Incoming, spec: FunctionSpec | None, name: str, path: str) -> _Target:
         if spec is None or spec.url is None:
-            known = ", ".join(spec.name for spec in self._specs() if spec.url)
-            detail = f"There is no function URL {name[:100]}; functions with a URL: {known}."
+            known = there_are((spec.name for spec in self._specs() if spec.url), name[:100])
+            detail = f"There is no function URL {name[:100]}. {known}"
             raise problem(404, "Not Found", detail, "FUNCTION_NOT_FOUND")
         if spec.url.cors and cors.is_preflight(incoming.method, incoming.headers):
             raise Answered(cors.preflight(spec.url.cors, incoming.headers))

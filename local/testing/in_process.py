@@ -16,6 +16,7 @@ from local.sandbox.bootstrap import handle
 from local.sandbox.frames import RESULT
 from local.sandbox.report import Report, end_line, start_line
 from local.sandbox.sandbox import ARN
+from local.suggestions import there_are
 from local.template import Template
 from local.template.spec import FunctionSpec
 from local.testing.caller import Caller
@@ -86,8 +87,7 @@ class InProcess:
         try:
             return self.template.functions[name]
         except KeyError:
-            known = ", ".join(sorted(self.template.functions))
-            raise UnknownFunction(f"there is no function {name}; the template has {known}") from None
+            raise UnknownFunction(f"There is no function {name}. {there_are(self.template.functions, name)}") from None
 
 
 class _Attempt:

@@ -11,6 +11,7 @@ from local.events import schedule_event
 from local.invoker import Invocation
 from local.sandbox.launcher import LaunchFailed
 from local.sandbox.pool import Refused
+from local.suggestions import there_are
 from local.template.spec import Schedule
 from local.triggers.cron import Rate, parse
 from local.triggers.invocations import Invoke
@@ -149,6 +150,6 @@ def named(triggers: Iterable[ScheduleTrigger], name: str) -> ScheduleTrigger:
     known = list(triggers)
     found = [each for each in known if name in (each.schedule.name, each.schedule.function)]
     if len(found) != 1:
-        names = ", ".join(each.schedule.name for each in (found or known)) or "none"
-        raise UnknownSchedule(f"{name} is {'more than one' if found else 'no'} schedule. There are: {names}.")
+        names = there_are((each.schedule.name for each in (found or known)), name)
+        raise UnknownSchedule(f"{name} is {'more than one' if found else 'no'} schedule. {names}")
     return found[0]

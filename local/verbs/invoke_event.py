@@ -10,6 +10,7 @@ from local.cloud import environment
 from local.cloud.project import Project
 from local.events import RmqMessage, Shape, cloud_event, event_for, message_event, rmq_event, schedule_event
 from local.events.check import InvalidEvent, check
+from local.suggestions import there_are
 from local.template.spec import FunctionSpec, Route
 from local.verbs.requests import CannotBuild, content_of, parsed, request
 
@@ -33,7 +34,7 @@ def build(
     """
     functions = template.load(project.template, environment.effective(project.root)).functions
     if name not in functions:
-        raise CannotBuild(f"There is no function {name}. There are: {', '.join(sorted(functions))}.")
+        raise CannotBuild(f"There is no function {name}. {there_are(functions, name)}")
     if event_file is not None:
         return _given(parsed(event_file.read(), "--event"), checked)
     function = functions[name]

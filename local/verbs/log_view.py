@@ -15,6 +15,7 @@ import click
 from local.cloud.state import State
 from local.records.redact import redact
 from local.records.ring import RecordNotFound, RecordsUnreadable, Ring
+from local.suggestions import there_are
 
 POLL_SECONDS = 0.2
 TAIL_BYTES = 1_000_000
@@ -164,8 +165,8 @@ def _files(state: State, name: str | None) -> list[Path]:
         return sorted(functions.glob("*.log"))
     found = [path for path in (functions / f"{name}.log", state.log(name)) if path.is_file()]
     if not found:
-        known = sorted({path.stem for path in [*functions.glob("*.log"), *state.log("x").parent.glob("*.log")]})
-        raise NoSuchLog(f"There is no log of {name}. There are: {', '.join(known) or 'none yet; run `facet up`'}.")
+        known = [path.stem for path in (*functions.glob("*.log"), *state.log("x").parent.glob("*.log"))]
+        raise NoSuchLog(f"There is no log of {name}. {there_are(known, name, none='none yet; run `facet up`')}")
     return found
 
 

@@ -142,7 +142,7 @@ def test_a_cancelled_caller_does_not_stop_the_invocation(sample: Lab) -> None:
 
 
 def test_an_unknown_function_is_named_with_the_known_ones(sample: Lab) -> None:
-    with pytest.raises(UnknownFunction, match=r"there is no function nothing; the template has .*echo"):
+    with pytest.raises(UnknownFunction, match=r"There is no function nothing\. There are: .*echo"):
         sample.invoke("nothing")
 
 
