@@ -82,7 +82,8 @@ class Renewal:
             if (failure := await self._renew(name)) is not None:
                 outcomes[failure].append(name)
         for failure, names in outcomes.items():
-            listed = ", ".join(names)
+            more = f" and {len(names) - 5} more" if len(names) > 6 else ""
+            listed = ", ".join(names[:5] if more else names) + more
             self._report(f"reload: {failure} (the old version stays: {listed})" if failure else f"reload: {listed}")
 
     async def _renew(self, name: str) -> str | None:
