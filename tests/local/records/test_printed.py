@@ -6,7 +6,6 @@ import random
 
 import pytest
 
-from local.cli import Verbs
 from tests.local.records.conftest import Project
 
 RANDOM = random.Random(11)
@@ -74,10 +73,3 @@ def test_the_log_of_a_call_has_no_secret_either(sample: Project) -> None:
     done = sample.facet("invoke", "fail", "--log", *headers)
     assert "[ERROR] ValueError: token=" in done.stderr
     assert [secret for secret in GIVEN_AWAY if secret in done.stderr] == []
-
-
-def test_every_verb_is_looked_at() -> None:
-    """One that prints what functions were given belongs into `commands`, when it is new."""
-    known = "up down status doctor reset env demo functions routes invoke event logs records show replay save vscode"
-    more = "trace queue send schedule completion migrate revision token apikey user task import-legacy"
-    assert {name for names in Verbs.modules.values() for name in names} - set(f"{known} {more}".split()) == set()
