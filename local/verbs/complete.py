@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from local.cloud import environment, project
+from local.cloud import project
 from local.cloud.project import Project
 from local.cloud.state import State
-from local.template import Template, load
+
+if TYPE_CHECKING:  # read only when a shell completes
+    from local.template import Template
 
 Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 _RECORDS = 100
@@ -28,7 +31,10 @@ def _completing(names: Callable[[Project], Iterable[str]]) -> Complete:
     return complete
 
 
-def _template(found: Project) -> Template:
+def _template(found: Project) -> "Template":
+    from local.cloud import environment
+    from local.template import load
+
     return load(found.template, environment.effective(found.root))
 
 

@@ -13,7 +13,7 @@ import click
 from local.cloud import debug_ports, project
 from local.cloud.control import Client
 from local.cloud.debug_ports import FIRST_PORT, HOST
-from local.verbs import template_option
+from local.verbs import complete, template_option
 
 ATTEMPT_SECONDS = 0.1
 
@@ -65,7 +65,7 @@ def _listens(port: int) -> bool:
 
 
 @click.command()
-@click.argument("functions", nargs=-1, metavar="[NAME[:PORT]]...")
+@click.argument("functions", nargs=-1, metavar="[NAME[:PORT]]...", shell_complete=complete.functions)
 @template_option
 def vscode(functions: Sequence[str], template: Path | None) -> None:
     """Write .vscode/launch.json: how to attach to what runs with --debug.

@@ -11,7 +11,7 @@ from local.cloud import project
 from local.cloud.control import Client, NotRunning
 from local.cloud.state import State
 from local.records.redact import redact
-from local.verbs import json_option, template_option
+from local.verbs import complete, json_option, template_option
 from local.verbs.debug import debugger, import_table, port_option
 from local.verbs.shapes import shape_option
 
@@ -54,7 +54,7 @@ def _manifest(template: Path | None) -> list[dict[str, Any]]:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.functions)
 @click.option("--event", "event_file", type=click.File("rb"), help="A complete event as JSON; - reads standard input.")
 @click.option(
     "--body", help="A JSON body for the function's route, its queue's message, or else its event; @FILE reads one."

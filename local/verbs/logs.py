@@ -8,7 +8,7 @@ import click
 
 from local.cloud import project
 from local.cloud.state import State
-from local.verbs import json_option, template_option
+from local.verbs import complete, json_option, template_option
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -28,7 +28,7 @@ class Ago(click.ParamType[float]):
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete.logs)
 @click.option("--follow", "-f", is_flag=True, help="Go on as new lines come.")
 @click.option("--lines", "-n", type=click.IntRange(min=0), help="How many of the last lines; 50 unless told.")
 @click.option("--since", type=Ago(), default=None, metavar="SPAN", help="Only what began since then, such as 5m.")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from local.verbs import json_option, template_option
+from local.verbs import complete, json_option, template_option
 
 if TYPE_CHECKING:
     from local.cloud.queues import Queues
 
-queue_argument = click.argument("queue")
+queue_argument = click.argument("queue", shell_complete=complete.queues)
 
 
 @click.group()
@@ -63,7 +63,7 @@ def peek(queue: str, count: int, as_json: bool, template: Path | None) -> None:
 
 
 @queue.command()
-@click.argument("queue", required=False)
+@click.argument("queue", required=False, shell_complete=complete.queues)
 @click.option(
     "-n", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many of each queue."
 )

@@ -12,7 +12,7 @@ from local.cloud.state import State
 from local.records.record import Record
 from local.records.redact import redact, redacted
 from local.records.ring import Ring
-from local.verbs import json_option, template_option
+from local.verbs import complete, json_option, template_option
 
 NONE_YET = "Nothing is recorded yet. `facet up` records the invocations of the whole stack, FACET_RECORDS=on always."
 
@@ -22,7 +22,7 @@ def opened(template: Path | None) -> Ring:
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete.functions)
 @click.option("--number", "-n", type=click.IntRange(min=1), default=20, help="How many of the last; 20 unless told.")
 @click.option("--errors", is_flag=True, help="Only failed functions and answers from 400 on.")
 @json_option
@@ -45,7 +45,7 @@ def records(name: str | None, number: int, errors: bool, as_json: bool, template
 
 
 @click.command()
-@click.argument("request_id", metavar="ID")
+@click.argument("request_id", metavar="ID", shell_complete=complete.records)
 @json_option
 @template_option
 def show(request_id: str, as_json: bool, template: Path | None) -> None:

@@ -13,7 +13,7 @@ from local.cloud.control import Client, NotRunning, Refused
 from local.cloud.debug_ports import NoPort
 from local.cloud.state import State
 from local.records.redact import redact, redacted
-from local.verbs import json_option, template_option
+from local.verbs import complete, json_option, template_option
 from local.verbs.debug import debugger, port_option
 from local.verbs.records import opened, parsed, pretty
 
@@ -28,7 +28,7 @@ class Impossible(click.ClickException):
 
 
 @click.command()
-@click.argument("request_id", metavar="ID")
+@click.argument("request_id", metavar="ID", shell_complete=complete.records)
 @click.option("--keep-clock", is_flag=True, help="Let the clock go on as it is now.")
 @click.option("--until-fails", "times", type=click.IntRange(min=1), default=1, metavar="N", help="Up to N times.")
 @click.option("--debug", is_flag=True, help="Wait for a debugger before the handler is imported.")
@@ -106,7 +106,7 @@ def _lines(payload: str) -> list[str]:
 
 
 @click.command()
-@click.argument("request_id", metavar="ID")
+@click.argument("request_id", metavar="ID", shell_complete=complete.records)
 @click.option(
     "--to", type=click.Path(path_type=Path), help="A folder, or a file test_….py; tests/recorded unless told."
 )

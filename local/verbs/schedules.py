@@ -11,7 +11,7 @@ import click
 from local.cloud import project
 from local.cloud.control import Client
 from local.cloud.state import State
-from local.verbs import json_option, template_option
+from local.verbs import complete, json_option, template_option
 
 
 @click.group()
@@ -47,7 +47,7 @@ def list_(as_json: bool, template: Path | None) -> None:
 
 
 @schedule.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.schedules)
 @click.option("--at", "moment", type=Moment(), help="The time its event says, such as 2026-12-31T23:59Z; else now.")
 @template_option
 def run(name: str, moment: datetime | None, template: Path | None) -> None:

@@ -6,11 +6,11 @@ from typing import BinaryIO
 
 import click
 
-from local.verbs import json_option, template_option
+from local.verbs import complete, json_option, template_option
 
 
 @click.command()
-@click.argument("queue")
+@click.argument("queue", shell_complete=complete.queues)
 @click.argument("file", type=click.File("rb"))
 @json_option
 @template_option

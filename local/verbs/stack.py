@@ -13,7 +13,7 @@ from local.cloud import project
 from local.cloud.control import Client, NotRunning
 from local.cloud.parts import PARTS
 from local.cloud.state import State
-from local.verbs import json_option, template_option, timed_line
+from local.verbs import complete, json_option, template_option, timed_line
 from local.verbs.shapes import shape_option
 
 
@@ -38,6 +38,7 @@ from local.verbs.shapes import shape_option
 @click.option("--honest-cold", is_flag=True, help="Start every sandbox as a new interpreter, to see what that takes.")
 @click.option(
     "--debug",
+    shell_complete=complete.functions,
     multiple=True,
     metavar="NAME[:PORT]",
     help="Let this function wait for a debugger, without a timeout; may be repeated.",

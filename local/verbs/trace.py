@@ -8,13 +8,13 @@ import click
 
 from local.cloud import project
 from local.cloud.state import State
-from local.verbs import json_option, template_option
+from local.verbs import complete, json_option, template_option
 
 _PIPED = 160
 
 
 @click.command()
-@click.argument("id")
+@click.argument("id", shell_complete=complete.records)
 @click.option("--all", "whole", is_flag=True, help="Every statement on a line of its own.")
 @json_option
 @template_option
