@@ -22,11 +22,12 @@ GATEWAY = {
         "The host name is not served here. Use the published address; operators allow further names.",
     ),
     "TOO_MANY_REQUESTS": (429, "As many requests of this kind run as may at once. Repeat after `Retry-After` seconds."),
-    "HEADERS_TOO_LARGE": (431, "The headers of the request are longer than is read."),
+    "HEADERS_TOO_LARGE": (431, "The address and the headers of the request are longer than is read."),
     "FUNCTION_ERROR": (502, "The function ended without an answer; the log has the cause. Repeat it later."),
     "FUNCTION_TIMEOUT": (502, "The function took too long and was ended; what it did may have happened."),
     "RESPONSE_MALFORMED": (502, "The function's answer cannot be sent; the log has the cause."),
     "BUSY": (503, "More requests wait than are held. Repeat after `Retry-After` seconds."),
+    "GATEWAY_TIMEOUT": (504, "No front of a cloud waits so long, whatever the function does. (An HTTP API says 503.)"),
     "NO_SANDBOX": (503, "No process could be started for the function. Repeat after `Retry-After` seconds."),
 }
 

@@ -284,7 +284,7 @@ class Gateway:
             detail = (
                 f"Function {invocation.function} returned more than the {front.carries} bytes that go through here."
             )
-            raise problem(502, front.failure, detail, "RESPONSE_TOO_LARGE")
+            raise problem(502, front.failure, detail, "RESPONSE_MALFORMED")
         try:
             return decode_response(invocation.payload, target.shape)
         except MalformedResponse as exc:

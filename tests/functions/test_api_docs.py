@@ -218,7 +218,7 @@ def calls(*folders: str) -> Iterator[ast.Call]:
 def test_every_problem_of_the_gateway_is_described() -> None:
     found = {
         (code.value, status.value)
-        for call in calls("local")
+        for call in calls("local/gateway")
         if isinstance(call.func, ast.Name) and call.func.id == "problem" and len(call.args) == 4
         for status, code in [(call.args[0], call.args[3])]
         if isinstance(status, ast.Constant) and isinstance(code, ast.Constant)
