@@ -19,7 +19,7 @@ import localstack_client.session
 session = localstack_client.session.Session(
     aws_access_key_id="{access}", aws_secret_access_key="{secret}", localstack_host="{host}"
 )
-session.client("lambda").invoke(FunctionName="health")
+print(session.client("lambda").list_functions())
 """
 
 
