@@ -167,21 +167,18 @@ class Ring:
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         self.flush()
+        place = f"file:{quote(str(self._path))}?mode=ro" if self._path.exists() else ":memory:"
         try:
-            with contextlib.closing(self._opened()) as conn:
+            with contextlib.ExitStack() as opened:
+                conn = opened.enter_context(contextlib.closing(sqlite3.connect(place, uri=True, timeout=_PATIENCE)))
+                if conn.execute("PRAGMA user_version").fetchone() == (
+                    0,
+                ):  # no file, or its writer is about to begin it
+                    conn = opened.enter_context(contextlib.closing(sqlite3.connect(":memory:")))
+                    conn.executescript(_SCHEMA)
                 yield conn
         except sqlite3.Error as exc:
             raise RecordsUnreadable(f"{self._path} cannot be read: {exc}. `facet up` begins it anew.") from exc
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._path.exists():
-            conn = sqlite3.connect(f"file:{quote(str(self._path))}?mode=ro", uri=True, timeout=_PATIENCE)
-            if conn.execute("PRAGMA user_version").fetchone() != (0,):  # else its writer is about to begin it
-                return conn
-            conn.close()
-        empty = sqlite3.connect(":memory:")
-        empty.executescript(_SCHEMA)
-        return empty
 
     # ---- the one thread that writes -----------------------------------------------------------------------------
 
@@ -243,9 +240,11 @@ class Ring:
                 asked = [conn.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "quick_check(1)")]
                 if asked == [_VERSION, "ok"]:
                     return conn
-            except sqlite3.DatabaseError as exc:
-                if isinstance(exc, sqlite3.OperationalError):
-                    raise
+            except sqlite3.OperationalError:
+                conn.close()
+                raise
+            except sqlite3.DatabaseError:
+                pass
             conn.close()
             self._remove()
         raise sqlite3.OperationalError("it was damaged and could not be made anew")
