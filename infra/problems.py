@@ -16,6 +16,7 @@ _BETWEEN = re.compile(r"(<!-- codes -->\n).*?(<!-- /codes -->)", re.DOTALL)
 GATEWAY = {
     "HOST_INVALID": (400, "The request has no Host header, or several."),
     "SIGNATURE_REQUIRED": (403, "This function URL takes signed requests only."),
+    "MISSING_AUTHENTICATION_TOKEN": (403, "No method of a REST API takes this; so those of AWS say it."),
     "FUNCTION_NOT_FOUND": (404, "There is no function URL of this name."),
     "HOST_UNKNOWN": (
         421,

@@ -56,7 +56,7 @@ def not_routed(allowed: tuple[str, ...], *, as_rest: bool) -> Answered:
     if as_rest:
         known = f"has only {methods}" if methods else "is none of the API's"
         detail = f"The path {known}; a REST API says of both that a token is missing."
-        return problem(403, "Missing Authentication Token", detail, "NOT_FOUND")
+        return problem(403, "Missing Authentication Token", detail, "MISSING_AUTHENTICATION_TOKEN")
     if not methods:
         return problem(404, "Not Found", "Not Found", "NOT_FOUND")
     headers = (("allow", methods),)

@@ -90,7 +90,7 @@ def test_pages_can_read_that_a_path_is_unknown(tmp_path: Path) -> None:
 def test_as_a_rest_api_unknown_paths_lack_a_token(tmp_path: Path, path: str) -> None:
     with lab(tmp_path, shape="rest") as sample:
         response = sample.http("GET", path)
-    assert problem(response) == (403, "NOT_FOUND")
+    assert problem(response) == (403, "MISSING_AUTHENTICATION_TOKEN")
     assert response.json()["message"] == "Missing Authentication Token"
 
 
