@@ -369,11 +369,12 @@ class Invoker:
 
     def _keep_ready(self) -> None:
         """Have as many sandboxes as are provisioned, and one for a debugger; what fails is tried again later."""
-        now, counts = time.monotonic(), self._pool.counts()
+        now, counts = time.monotonic(), {name: each["sandboxes"] for name, each in self._pool.counts().items()}
+        room = self._bounds.total - sum(counts.values())
         for name, spec in self.template.functions.items():
-            wanted = 1 if name in self._debug else spec.provisioned_concurrency
-            missing = wanted - (counts[name]["sandboxes"] if name in counts else 0)
-            if missing > 0 and now >= self._ready_after.get(name, 0.0):
+            most = self._bounds.per_function if spec.reserved_concurrency is None else spec.reserved_concurrency
+            wanted = min(most, 1 if name in self._debug else spec.provisioned_concurrency)
+            if 0 < wanted - counts.get(name, 0) <= room and now >= self._ready_after.get(name, 0.0):
                 self._ready_after[name] = now + _READY_SECONDS
                 task = asyncio.create_task(self._make_ready(spec, wanted))
                 self._preparing.add(task)
