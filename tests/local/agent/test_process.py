@@ -18,6 +18,7 @@ from types_boto3_s3 import S3Client
 from tests.gltf import validate
 from tests.local.agent.queues import Queues
 from tests.local.agent.web import serving
+from tests.stacks import free_port
 
 PROJECT = Path(__file__).resolve().parents[3]
 STAGES = ["downloading", "detecting", "fitting", "texturing", "assembling", "uploading"]
@@ -186,6 +187,16 @@ def test_an_agent_that_is_stopped_in_a_long_task_gives_it_back_within_five_secon
     assert code == 0
     assert seconds < 5
     assert queues.waiting(queues.tasks) == 1
+
+
+def test_a_collector_that_is_away_is_no_hindrance(
+    agents: list[Agent], environment: dict[str, str], queues: Queues, bucket: str, photo_url: str
+) -> None:
+    agents.append(Agent({**environment, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}"}))
+    queues.send_task(url=photo_url.replace("photos/", "photos/not-"), bucket=bucket)
+    assert queues.answers_until_end()[-1].body["status"] == "FAILED"
+    code, seconds = agents[0].end(signal.SIGTERM)
+    assert (code, seconds < 5, "Traceback" in agents[0].said) == (0, True, False)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
