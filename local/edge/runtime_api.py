@@ -29,6 +29,7 @@ from local.template.spec import FunctionSpec
 
 _PATH = "/2018-06-01/runtime/"
 _LINGER_SECONDS = 5.0
+_OF_BROWSERS = frozenset({"origin", "sec-fetch-site"})
 
 
 class RuntimeApi(Channel):
@@ -63,6 +64,8 @@ class RuntimeApi(Channel):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         incoming = Incoming(scope, receive)
+        if incoming.headers.keys() & _OF_BROWSERS:
+            return await _answer(send, 403, {"errorType": "Forbidden", "errorMessage": "no page may take events"})
         with contextlib.suppress(Disconnected):
             match scope["method"], scope["path"].removeprefix(_PATH).split("/"):
                 case "GET", ["invocation", "next"]:

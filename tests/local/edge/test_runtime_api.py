@@ -68,11 +68,13 @@ def test_many_run_at_once(invoker: Invoker, runner: asyncio.Runner) -> None:
 def test_an_answer_to_what_was_not_asked_is_refused(invoker: Invoker, runner: asyncio.Runner) -> None:
     api = answer(runner.run(invoker.invoke("echo", {})))["environment"]["AWS_LAMBDA_RUNTIME_API"]
 
-    async def forged() -> httpx.Response:
+    async def forged() -> list[int]:
         async with httpx.AsyncClient(base_url=f"http://{api}/2018-06-01/runtime", trust_env=False) as client:
-            return await client.post("/invocation/another/response", content=b"1")
+            answered = await client.post("/invocation/another/response", content=b"1")
+            taken = await client.get("/invocation/next", headers={"sec-fetch-site": "cross-site"})
+            return [answered.status_code, taken.status_code]
 
-    assert runner.run(forged()).status_code == 400
+    assert runner.run(forged()) == [400, 403]
     assert answer(runner.run(invoker.invoke("echo", {})))["calls"] == 2
 
 
