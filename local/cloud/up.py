@@ -304,6 +304,8 @@ def settings(project: Project, report: Report) -> dict[str, str]:
         environment.keep(project.root)
     elif "SECRET_KEY" not in environment.overruling() and not environment.path(project.root).exists():
         report(f"settings: wrote {environment.create(project.root)} with fresh secrets")
+    for concern, advice in environment.concerns(project.root):
+        report(f"settings: {concern}. {advice}")
     return environment.effective(project.root, template.settings)
 
 
