@@ -88,6 +88,8 @@ class Tracing:
 
         Schedules run all day long: of each function's uneventful runs one a minute is kept.
         """
+        if 0 < done.began < done.started:  # its clock stood still
+            return
         if done.source == "schedule" and not done.function_error:
             if done.started < self._kept.get(done.function, 0.0) + _OFTEN:
                 self._dull.append(xray.ids(done.trace)[0] or "")

@@ -190,6 +190,10 @@ def test_an_invocation_that_ended_with_its_sandbox_is_told_of(ring: Ring, status
     assert span["end"] - span["start"] == pytest.approx(0.1, abs=1e-3)
 
 
+def test_what_ran_with_a_frozen_clock_is_in_no_trace(ring: Ring) -> None:
+    assert noted(ring, done(init_ms=200.0, began=5.0, source="replay")) == []
+
+
 def test_a_sandbox_that_could_not_start_is_an_error(ring: Ring) -> None:
     failed = done(status="error", error_type="Runtime.ImportModuleError", function_error="Unhandled", began=0.0)
     [span] = noted(ring, failed)
@@ -207,7 +211,8 @@ def test_of_uneventful_runs_of_a_schedule_one_a_minute_is_kept(ring: Ring) -> No
             header = f"Root=1-{trace[:8]}-{trace[8:]}"
             span = {"trace_id": trace, "span_id": SPAN, "start": NOW, "end": NOW, "name": name}
             tracing.spans("slow", json.dumps([span]).encode())
-            tracing.note(done(source="schedule", trace=header, started=NOW + begun[name], function_error=failure))
+            at = NOW + begun[name]
+            tracing.note(done(source="schedule", trace=header, started=at, began=at, function_error=failure))
 
     assert told(ring, work, "b") == []
     assert [bool(ring.trace(name)) for name in traces] == [True, False, True, True]
