@@ -112,7 +112,7 @@ def status(as_json: bool, template: Path | None) -> None:
 
 def _print_status(answer: dict[str, Any]) -> None:
     click.echo("ready" if answer["ready"] else "not ready")
-    for url in ("api", "docs", "edge"):
+    for url in ("api", "docs", "edge", "otlp"):
         if url in answer:
             click.echo(f"  {url:<12} {answer[url]}")
     for name, service in answer["services"].items():
