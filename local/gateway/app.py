@@ -4,67 +4,26 @@ An ASGI application without sockets. A function's own address is `http://create-
 that do not resolve such names, `http://localhost:PORT/fn/create_task/`.
 """
 
-import asyncio
-import json
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
 from local import manifest
-from local.events import HttpResponse, MalformedResponse, Shape, decode_response, event_for
+from local.events import HttpResponse, Shape
 from local.gateway import cors
-from local.gateway.fronts import BALANCER, FRONTS, Front
-from local.gateway.incoming import (
-    LOOPBACK_NAMES,
-    BodyTooLarge,
-    Disconnected,
-    Incoming,
-    Receive,
-    Scope,
-    Send,
-    is_loopback,
-)
-from local.gateway.replies import Answered, json_response, not_routed, problem, retry_after, send_response
+from local.gateway.call import Invokes, Target, call, response_of
+from local.gateway.fronts import BALANCER
+from local.gateway.incoming import LOOPBACK_NAMES, Disconnected, Incoming, Receive, Scope, Send, is_loopback
+from local.gateway.replies import Answered, json_response, not_routed, problem, send_response
 from local.gateway.routes import RouteTable
-from local.invoker import LIMITS, EventTooLarge, Invocation, Limits, new_trace
-from local.sandbox import faults
-from local.sandbox.launcher import LaunchFailed
-from local.sandbox.pool import Refused, Throttled
+from local.invoker import Invocation
 from local.suggestions import there_are
 from local.template import Template
-from local.template.spec import Cors, FunctionSpec
+from local.template.spec import FunctionSpec
 
 HEADER_LIMIT = 32 * 1024
-# Errors of a deployment rather than of a request: their text tells the developer what to mend.
-_DEPLOYMENT_ERRORS = ("Runtime.ImportModuleError", "Runtime.UserCodeSyntaxError", "Runtime.HandlerNotFound")
-
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-
-class Invokes(Protocol):
-    """What the gateway needs of an invoker. `broken` has the errors that keep functions at their old versions."""
-
-    limits: Limits
-
-    @property
-    def broken(self) -> Mapping[str, str]:
-        raise NotImplementedError
-
-    async def invoke(
-        self,
-        name: str,
-        event: Mapping[str, Any] | bytes,
-        *,
-        request_id: str | None = None,
-        trace: str | None = None,
-        source: str = "invoke",
-    ) -> Invocation:
-        raise NotImplementedError
-
-    def sandboxes(self) -> dict[str, dict[str, int]]:
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -78,22 +37,6 @@ class RequestLine:
     function: str | None
     request_id: str
     cold: bool = False
-
-
-@dataclass(frozen=True)
-class _Target:
-    """The function that a request is for, through a route or (`$default`) its own URL, and how it is called."""
-
-    function: str
-    path: str
-    shape: Shape
-    cors: Cors | None
-    route: str = "$default"
-    parameters: Mapping[str, str] | None = None
-
-    @property
-    def front(self) -> Front:
-        return FRONTS[self.shape]
 
 
 def create_app(
@@ -142,12 +85,12 @@ class Gateway:
 
     async def _serve(self, incoming: Incoming, send: Send) -> None:
         started, request_id = time.perf_counter(), str(uuid.uuid4())
-        target: _Target | None = None
+        target: Target | None = None
         invocation: Invocation | None = None
         try:
             target = self._target(incoming)
-            invocation = await self._invoke(incoming, target, request_id)
-            response = self._decoded(invocation, target)
+            invocation = await call(self._invoker, incoming, target, request_id, way_around=self._way_around())
+            response = response_of(invocation, target, self._invoker.limits)
         except Answered as answer:
             page = target is not None and target.front is BALANCER
             response = answer.in_the_form_for(incoming, request_id, page=page)
@@ -164,13 +107,13 @@ class Gateway:
             line = RequestLine(incoming.method, incoming.path, response.status, duration_ms, function, request_id, cold)
             self._on_request(line)
 
-    def _added(self, response: HttpResponse, target: _Target | None, request_id: str) -> Iterator[tuple[str, str]]:
+    def _added(self, response: HttpResponse, target: Target | None, request_id: str) -> Iterator[tuple[str, str]]:
         if not any(name == "x-request-id" for name, _ in response.headers):
             yield "x-request-id", request_id
         if target and (error := self._invoker.broken.get(target.function)):
             yield "x-facet-reload-error", " ".join(error.split()).encode("ascii", "backslashreplace").decode()[:1000]
 
-    def _target(self, incoming: Incoming) -> _Target:
+    def _target(self, incoming: Incoming) -> Target:
         """Whom the request is for. Raises Answered: refusals, preflights and the manifest are the gateway's own."""
         host = incoming.host
         if host is None:
@@ -191,7 +134,7 @@ class Gateway:
             raise Answered(self._manifest(incoming))
         return self._routed(incoming)
 
-    def _url(self, incoming: Incoming, spec: FunctionSpec | None, name: str, path: str) -> _Target:
+    def _url(self, incoming: Incoming, spec: FunctionSpec | None, name: str, path: str) -> Target:
         if spec is None or spec.url is None:
             known = there_are((spec.name for spec in self._specs() if spec.url), name[:100])
             detail = f"There is no function URL {name[:100]}. {known}"
@@ -201,9 +144,9 @@ class Gateway:
         if spec.url.auth_type != "NONE":
             detail = f"The URL of {spec.name} takes signed requests only (AWS_IAM); signatures are not checked here."
             raise problem(403, "Forbidden", detail, "SIGNATURE_REQUIRED")
-        return _Target(spec.name, path, self._shape or "furl", spec.url.cors)
+        return Target(spec.name, path, self._shape or "furl", spec.url.cors)
 
-    def _routed(self, incoming: Incoming) -> _Target:
+    def _routed(self, incoming: Incoming) -> Target:
         match = self._routes.match(incoming.method, incoming.path)
         rest = match.kind == "rest" if match else self._routes.kinds == {"rest"}
         allowed = match.cors if match else self._routes.cors
@@ -215,42 +158,12 @@ class Gateway:
                 raise Answered(cors.preflight(allowed, incoming.headers))
         if match and route:
             shape = self._shape or route.kind
-            return _Target(route.function, incoming.path, shape, None if rest else allowed, route.key, match.parameters)
+            return Target(route.function, incoming.path, shape, None if rest else allowed, route.key, match.parameters)
         as_rest = (self._shape or ("rest" if rest else "http")) == "rest"
         refused = not_routed(match.allowed if match else (), as_rest=as_rest)
         if not rest:
             refused.response = cors.with_origin(refused.response, allowed, incoming.headers.get("origin", ""))
         raise refused
-
-    async def _invoke(self, incoming: Incoming, target: _Target, request_id: str) -> Invocation:
-        limit, trace = self._invoker.limits.request_body, incoming.headers.get("x-amzn-trace-id") or new_trace()
-        front, strict = target.front, self._strict
-        limit = min(limit, front.carries) if strict and front.carries else limit
-        try:
-            body = await incoming.body(limit)
-            request = incoming.request(target.path, body, request_id=request_id, trace=trace)
-            event = event_for(target.shape, request, route=target.route, parameters=target.parameters)
-            async with asyncio.timeout(front.patience if strict else None):
-                return await self._invoker.invoke(
-                    target.function, event, request_id=request_id, trace=trace, source="http"
-                )
-        except (BodyTooLarge, EventTooLarge) as exc:
-            detail = f"The request body is larger than the {limit} bytes a function takes.{self._way_around()}"
-            raise problem(413, "Request Too Long", detail, "BODY_TOO_LARGE") from exc
-        except Throttled as exc:
-            headers = retry_after(exc.retry_after)
-            raise problem(429, "Rate Exceeded.", str(exc), "TOO_MANY_REQUESTS", headers=headers) from exc
-        except Refused as exc:
-            raise problem(503, "Service Unavailable", str(exc), "BUSY", headers=retry_after(exc.retry_after)) from exc
-        except LaunchFailed as exc:
-            raise problem(503, "Service Unavailable", str(exc), "NO_SANDBOX", headers=retry_after(5)) from exc
-        except TimeoutError as exc:
-            detail = f"Nothing waits longer than {front.patience} s for {target.function} here; it runs on by itself."
-            raise problem(*front.late, detail, "GATEWAY_TIMEOUT") from exc
-
-    @property
-    def _strict(self) -> bool:
-        return self._invoker.limits == LIMITS["lambda"]
 
     def _way_around(self) -> str:
         """Where the payload limit of functions does not reach, if this API has such a place."""
@@ -269,24 +182,3 @@ class Gateway:
         allowed = self._routes.cors
         known = allowed and (origin in allowed.allow_origins or is_loopback(origin))
         return cors.with_origin(response, allowed, origin) if known else response
-
-    def _decoded(self, invocation: Invocation, target: _Target) -> HttpResponse:
-        """The function's response, or the 502 in its place (a timeout is one too)."""
-        front = target.front
-        if invocation.function_error:
-            kind = faults.error_type(invocation.payload)
-            code = "FUNCTION_TIMEOUT" if kind == "Sandbox.Timedout" else "FUNCTION_ERROR"
-            detail = f"Function {invocation.function} failed ({kind}); its log says more."
-            if kind in _DEPLOYMENT_ERRORS:
-                detail += f" {json.loads(invocation.payload)['errorMessage']}"
-            raise problem(502, front.failure, detail, code)
-        if self._strict and front.carries and len(invocation.payload) > front.carries:
-            detail = (
-                f"Function {invocation.function} returned more than the {front.carries} bytes that go through here."
-            )
-            raise problem(502, front.failure, detail, "RESPONSE_MALFORMED")
-        try:
-            return decode_response(invocation.payload, target.shape)
-        except MalformedResponse as exc:
-            detail = f"Function {invocation.function} returned no response: {exc}."
-            raise problem(502, front.failure, detail, "RESPONSE_MALFORMED") from exc
