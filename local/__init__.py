@@ -3,4 +3,5 @@
 import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036 - whoever has an older one gets a word instead of a syntax error
-    sys.exit("Facet needs Python 3.11 or later, this is %s.%s: next: make up PYTHON=/path/to/python3" % sys.version_info[:2])
+    version = ".".join(map(str, sys.version_info[:2]))
+    sys.exit("Facet needs Python 3.11 or later, this is " + version + ". next: make up PYTHON=/path/to/python3")

@@ -195,7 +195,9 @@ def concerns(project: Path) -> list[tuple[str, str]]:
     file, found = path(project), []
     if file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o077:
         found.append((f"{file} can be read by others", f"It holds secrets: chmod 600 {file}"))
-    given = {setting.name: value for setting in SETTINGS if setting.secret and (value := load(project).get(setting.name))}
+    given = {
+        setting.name: value for setting in SETTINGS if setting.secret and (value := load(project).get(setting.name))
+    }
     if made_up := [name for name, value in given.items() if _PLACEHOLDER.search(value)]:
         advice = "Give each a value of its own: openssl rand -hex 32"
         found.append((f"{', '.join(made_up)} in {file}: that is a placeholder, no secret", advice))

@@ -6,7 +6,6 @@ import re
 import resource
 import shutil
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,9 +30,14 @@ def python(project: Project) -> Iterator[Finding]:
 
 def packages(project: Project) -> Iterator[Finding]:
     """Those of the lock file, where there is one: an installed wheel has none."""
-    wanted = re.findall(r"^([\w.-]+)==([\w.]+)(?! *;)", _LOCK.read_text() if _LOCK.exists() else "", re.MULTILINE)
+    text = _LOCK.read_text() if _LOCK.exists() else ""
+    wanted = re.findall(r"^([\w.-]+)(?:\[.*?\])?==(\S+) (;?)", text, re.MULTILINE)
     there = {found.name.lower().replace("_", "-"): found.version for found in importlib.metadata.distributions()}
-    wrong = [f"{name} {there.get(name, 'is missing')}" for name, version in wanted if there.get(name) != version]
+    wrong = [
+        f"{name} {there.get(name, 'is missing')}"
+        for name, version, on_some_platforms in wanted
+        if there.get(name, version if on_some_platforms else None) != version
+    ]
     if wrong:
         detail = f"not those of requirements.lock: {', '.join(wrong[:5])}{', …' * (len(wrong) > 5)}"
         yield Finding("packages", detail, failed=True, advice="Install them anew: rm -r .venv && make up")
@@ -77,7 +81,9 @@ def sandboxes(project: Project) -> Iterator[Finding]:
 def ports(project: Project) -> Iterator[Finding]:
     taken = [str(port) for port in _STANDARD_PORTS if _answers(port)]
     if taken:
-        yield Finding("ports", f"{', '.join(taken)} in use: others of this machine, or a Facet. Free ones are taken then")
+        yield Finding(
+            "ports", f"{', '.join(taken)} in use by others: Facet takes free ones, `facet status` shows which"
+        )
 
 
 def _answers(port: int) -> bool:
