@@ -13,7 +13,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help up down test check env deploy revision migrate bench fuzz openapi contracts lock clean
+.PHONY: help up down test check env docker deploy revision migrate bench fuzz openapi contracts lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,9 +37,15 @@ check: $(VENV)/test $(VENV)/agent ## ruff, mypy --strict, template and compose f
 env: $(VENV)/run ## write .env with fresh random secrets
 	@$(BIN)/facet env
 
-deploy: .env ## build the image and start the stack in containers
+deploy: docker .env ## build the image and start the stack in containers
 	docker compose build
 	docker compose up --detach --wait
+
+docker:
+	@docker compose version >/dev/null 2>&1 || { echo 'There is no Docker with Compose here, or you may not use it.'; \
+		echo 'Install Docker Engine and its Compose plugin (https://docs.docker.com/engine/install), or run without: make up'; exit 1; }
+	@docker info >/dev/null 2>&1 || { echo 'Docker is installed, but its daemon does not answer.'; \
+		echo 'Start it (sudo systemctl start docker), or let yourself use it (sudo usermod -aG docker $$USER). Then: make deploy'; exit 1; }
 
 .env:
 	@$(MAKE) --no-print-directory env
