@@ -23,8 +23,9 @@ from local.sandbox.channel import Channel, ChannelClosed
 from local.sandbox.frames import BEGUN, ERROR, EVENT, FAILED, READY, RESULT, Frame
 from local.sandbox.how import How
 from local.sandbox.launcher import Exit, Launcher, LaunchFailed, Process, SpawnLauncher
-from local.sandbox.sandbox import ARN, Sandbox, Surroundings, lambda_environment
+from local.sandbox.sandbox import ARN, Sandbox, Surroundings
 from local.sandbox.usage import Memory, cpu_ms_of
+from local.sandbox.variables import lambda_environment
 from local.template.spec import FunctionSpec
 
 _PATH = "/2018-06-01/runtime/"

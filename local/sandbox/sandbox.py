@@ -4,13 +4,10 @@ import asyncio
 import functools
 import os
 import socket
-import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +19,7 @@ from local.sandbox.frames import EVENT, FAILED, INIT, LISTENING, RESULT
 from local.sandbox.how import How
 from local.sandbox.launcher import Exit, Launcher, Process, kill_group
 from local.sandbox.usage import Memory, cpu_ms_of
+from local.sandbox.variables import lambda_environment
 from local.template.spec import FunctionSpec
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:{}"
@@ -277,26 +275,3 @@ class Sandbox:
     def _printed(self, text: str) -> None:
         self._log.write(text)
         self._tail = f"{self._tail}{text}\n"[-_TAIL:]
-
-
-def lambda_environment(spec: FunctionSpec) -> dict[str, str]:
-    """The variables a Lambda environment has, under those of the template."""
-    stream = f"{datetime.now(UTC):%Y/%m/%d}/[$LATEST]{uuid.uuid4().hex}"
-    return {
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(spec.memory),
-        "AWS_LAMBDA_FUNCTION_NAME": spec.name,
-        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{spec.name}",
-        "AWS_LAMBDA_LOG_STREAM_NAME": stream,
-        "AWS_REGION": "us-east-1",
-        "LAMBDA_TASK_ROOT": str(spec.code),
-        "LANG": "en_US.UTF-8",
-        "PATH": os.defpath,
-        "TZ": ":UTC",
-        "_HANDLER": spec.handler,
-        **spec.environment,
-    }

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, TextIO
 
 from local.sandbox.handler import load_handler
-from local.sandbox.sandbox import lambda_environment
+from local.sandbox.variables import lambda_environment
 from local.template.spec import FunctionSpec
 
 _MACHINE = ("LANG", "PATH", "TZ")  # of the test's process, unless the template sets them
