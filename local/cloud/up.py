@@ -312,10 +312,12 @@ def settings(project: Project, report: Report) -> dict[str, str]:
 async def serve(project: Project, options: Options, report: Report) -> Any:
     """Runs a stack until a signal or `facet down`; the migration's result. Raises what Stack.run raises."""
     screen = None if options.plain or not possible() else Screen()
-    stack = Stack(project, State.open(project.root), options, screen.say if screen else report, screen=screen)
+    state = State.open(project.root)
+    stack = Stack(project, state, options, screen.say if screen else report, screen=screen)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stack.stopping.set)
-    async with screen.showing(stack) if screen else contextlib.nullcontext():
-        await stack.run()
+    with contextlib.closing(state):
+        async with screen.showing(stack) if screen else contextlib.nullcontext():
+            await stack.run()
     return stack.migrated
