@@ -7,8 +7,8 @@ import click
 _ADVICE = {
     errno.ENOSPC: "next: free some space; `facet doctor` tells how much there is",
     errno.EDQUOT: "next: free some space, your quota is used up",
-    errno.EACCES: "next: give yourself the right to it, or let FACET_STATE name another folder",
-    errno.EPERM: "next: give yourself the right to it, or let FACET_STATE name another folder",
+    errno.EACCES: "next: give yourself the right to it, or let FACET_STATE name another",
+    errno.EPERM: "next: give yourself the right to it, or let FACET_STATE name another",
     errno.EROFS: "next: let FACET_STATE name a folder that can be written",
     errno.EMFILE: "next: allow more open files: ulimit -n 4096",
 }
