@@ -89,7 +89,7 @@ def with_channel(action: Callable[[BlockingChannel], T]) -> T:
             if _is_usable():
                 with suppress(*_LOST):
                     return action(_open_channel())
-            with tracing.span("connect", "client", {"messaging.system": "rabbitmq"}):
+            with tracing.span("connect", "internal", {"messaging.system": "rabbitmq"}):
                 _connect()
             return action(_open_channel())
         except (AMQPConnectionError, ChannelWrongStateError, AMQPConnectorException, OSError) as error:
