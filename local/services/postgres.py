@@ -36,17 +36,18 @@ async def prepare(state: State, report: Callable[[str], None]) -> Program:
         report("postgres: creating the database")
         await _create(binaries, folder, prefix, below=state.root)
     data, port = folder / "data", state.port("postgres")
-    if not (data / "PG_VERSION").is_file() or not (data / "global/pg_control").is_file():
-        raise ServiceFailed(
-            "postgres",
-            f"the data in {data} is damaged: files of it are missing",
-            advice="next: put them back from a backup, or start afresh with `facet reset`",
-        )
-    if (major := (data / "PG_VERSION").read_text().strip()) != MAJOR:
+    version = data / "PG_VERSION"
+    if version.is_file() and (major := version.read_text().strip()) != MAJOR:
         raise ServiceFailed(
             "postgres",
             f"{data} was written by PostgreSQL {major}, this is {MAJOR}",
             advice="next: dump it with the older version, or start afresh with `facet reset`",
+        )
+    if not version.is_file() or not (data / "global/pg_control").is_file():
+        raise ServiceFailed(
+            "postgres",
+            f"the data in {data} is damaged: files of it are missing",
+            advice="next: put them back from a backup, or start afresh with `facet reset`",
         )
     _forget_dead_server(data)
     give_to_user_of(prefix, folder, below=state.root)
