@@ -39,6 +39,7 @@ _CUT_BYTES = 16_384
 _SPANS_PER_RECORD = 20
 _LARGEST_SPAN = 65_536
 _BATCH = 500
+_PAUSE = 0.05
 _PATIENCE = 5.0
 
 # What an id may be written in: W3C's traceparent, or X-Ray's header.
@@ -197,6 +198,8 @@ class Ring:
         ended = False
         while not ended:
             batch = [self._changes.get()]
+            if isinstance(batch[0], tuple):
+                time.sleep(_PAUSE)  # one commit for many: this thread shares the interpreter with the event loop
             while len(batch) < _BATCH and not self._changes.empty():
                 batch.append(self._changes.get())
             changes = [item for item in batch if isinstance(item, tuple)]
