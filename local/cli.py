@@ -106,7 +106,8 @@ class Verbs(click.Group):
 )
 @click.version_option(package_name="facet-backend", prog_name="facet")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error; so does FACET_DEBUG=1.")
-def main(debug: bool) -> None:
+@click.pass_context
+def main(ctx: click.Context, debug: bool) -> None:
     """Facet: avatars from photos, and the local cloud they are made in.
 
     \b
@@ -115,6 +116,8 @@ def main(debug: bool) -> None:
     facet invoke NAME            calls one function
     facet VERB --help            says more of each
     """
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
     for argument in sys.argv:
         if not argument.isascii() and any("\ud800" <= letter <= "\udfff" for letter in argument):
             raise click.UsageError(f"{argument!a} is not UTF-8.")

@@ -12,7 +12,7 @@ SHELLS = ("bash", "zsh", "fish")
 @click.command()
 @click.argument("shell", type=click.Choice(SHELLS), required=False)
 def completion(shell: str | None) -> None:
-    """Print the script that completes verbs, options and names in SHELL.
+    """Print the script that completes names in SHELL.
 
     \b
     eval "$(facet completion bash)"      in ~/.bashrc

@@ -68,7 +68,7 @@ def _listens(port: int) -> bool:
 @click.argument("functions", nargs=-1, metavar="[NAME[:PORT]]...", shell_complete=complete.functions)
 @template_option
 def vscode(functions: Sequence[str], template: Path | None) -> None:
-    """Write .vscode/launch.json: how to attach to what runs with --debug.
+    """Write .vscode/launch.json for what --debug starts.
 
     \b
     facet vscode                            one entry, for port 5678

@@ -29,9 +29,12 @@ print(session.client("lambda").list_functions())
 @json_option
 @template_option
 def env(show: bool, export: bool, as_json: bool, template: Path | None) -> None:
-    """Write .env with fresh random secrets, unless there is one; tell endpoint and keys for AWS's clients.
+    """Write .env with fresh secrets; tell AWS's clients the way.
+
+    An .env that is there is left alone.
 
     \b
+    facet env                     endpoint and access key
     eval "$(facet env --export)"  boto3, the aws CLI and Terraform then talk to the local cloud
     """
     found = project.find(template)

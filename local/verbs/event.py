@@ -62,7 +62,8 @@ def _http_command(name: str, shape: Shape, source: str) -> click.Command:
         command = click.option("--multi-value", is_flag=True, help="As a target group with multi-value headers.")(
             command
         )
-    return click.command(name, help=f"A request through {source}.")(command)
+    example = f"facet event {name} --method POST --path /tasks --header 'access-token: abc' --body '{{}}'"
+    return click.command(name, help=f"A request through {source}.\n\n\b\n{example}")(command)
 
 
 for _name, (_shape, _source) in _SHAPES.items():
@@ -70,14 +71,18 @@ for _name, (_shape, _source) in _SHAPES.items():
 
 
 @event.command()
-@click.option("--queue", required=True)
-@click.option("--vhost", default="/", show_default=True)
+@click.option("--queue", required=True, help="The queue's name.")
+@click.option("--vhost", default="/", show_default=True, help="The virtual host it is in.")
 @click.option("--body", default="{}", help="The message: a text or @FILE.")
 @click.option("--header", "-H", "headers", multiple=True, metavar="NAME=VALUE", help="May be repeated.")
 @click.option("--redelivered", is_flag=True, help="The broker has delivered the messages before.")
 @click.option("--count", type=click.IntRange(1), default=1, help="How many messages the batch has.")
 def rmq(queue: str, vhost: str, body: str, headers: Sequence[str], redelivered: bool, count: int) -> None:
-    """A batch of a RabbitMQ queue (aws:rmq)."""
+    """A batch of a RabbitMQ queue (aws:rmq).
+
+    \b
+    facet event rmq --queue results --body @result.json --header source=agent --count 3
+    """
     media_type, content = content_of(body)
     fields = dict(_pair(given) for given in headers)
     properties = {"contentType": media_type, "headers": fields or None, "deliveryMode": 2}
@@ -90,7 +95,11 @@ def rmq(queue: str, vhost: str, body: str, headers: Sequence[str], redelivered: 
 @click.option("--at", metavar="TIME", help="As 2026-12-31T23:59:00Z; now unless given.")
 @click.option("--scheduler", is_flag=True, help="Of EventBridge Scheduler instead of a rule.")
 def schedule(name: str, at: str | None, scheduler: bool) -> None:
-    """What a schedule sends at a time."""
+    """What a schedule sends at a time.
+
+    \b
+    facet event schedule --name nightly --at 2026-12-31T23:59:00Z
+    """
     try:
         time = datetime.fromisoformat(at) if at else datetime.now(UTC)
     except ValueError as exc:
@@ -100,12 +109,16 @@ def schedule(name: str, at: str | None, scheduler: bool) -> None:
 
 
 @event.command()
-@click.option("--type", "type_", default="dev.facet.event", show_default=True)
-@click.option("--source", default="/facet/event", show_default=True)
-@click.option("--subject")
+@click.option("--type", "type_", default="dev.facet.event", show_default=True, help="What has happened.")
+@click.option("--source", default="/facet/event", show_default=True, help="Where it has happened.")
+@click.option("--subject", help="What it has happened to.")
 @click.option("--body", default="{}", help="The data: JSON, or @FILE.")
 def cloudevent(type_: str, source: str, subject: str | None, body: str) -> None:
-    """A CloudEvent 1.0 in structured mode."""
+    """A CloudEvent 1.0 in structured mode.
+
+    \b
+    facet event cloudevent --type com.example.order --body '{"item": "cup"}'
+    """
     media_type, data = content_of(body)
     event = cloud_event(
         type=type_,
@@ -122,7 +135,13 @@ def cloudevent(type_: str, source: str, subject: str | None, body: str) -> None:
 @event.command()
 @click.argument("file", type=click.File("rb"))
 def check(file: BinaryIO) -> None:
-    """Say what source the event in FILE is of; exit code 1 and each wrong field when no source would send it."""
+    """Say what source the event in FILE is of.
+
+    Exit code 1, and each wrong field, when no source would send it.
+
+    \b
+    facet event check event.json
+    """
     source = checked(parsed(file.read(), "FILE"))
     click.echo(f"An event of a {source}." if source else "Plain JSON, which is an event of nobody but its sender.")
 

@@ -20,7 +20,12 @@ from local.verbs.shapes import shape_option
 @json_option
 @template_option
 def functions(as_json: bool, template: Path | None) -> None:
-    """List the functions, their limits and what triggers them."""
+    """List the functions, their limits and what triggers them.
+
+    \b
+    facet functions
+    facet functions --json | jq -r '.[] | select(.url) | .url'
+    """
     rows = _manifest(template)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
@@ -33,7 +38,12 @@ def functions(as_json: bool, template: Path | None) -> None:
 @json_option
 @template_option
 def routes(as_json: bool, template: Path | None) -> None:
-    """List the routes of the API and the function behind each."""
+    """List the routes of the API and the function behind each.
+
+    \b
+    facet routes
+    facet routes --json | jq -r '.[].path'
+    """
     rows = [{**route, "function": row["name"]} for row in _manifest(template) for route in row["routes"]]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
@@ -73,7 +83,9 @@ def _manifest(template: Path | None) -> list[dict[str, Any]]:
 def invoke(
     name: str, show_log: bool, honest_cold: bool, debug: bool, port: int, template: Path | None, **options: Any
 ) -> None:
-    """Invoke function NAME once and print its answer; exit code 1 when it failed.
+    """Invoke function NAME once and print its answer.
+
+    The event is made for what triggers it, unless --event gives one whole. Exit code 1 when it failed.
 
     \b
     facet invoke register_user --body '{"name": "Ada", "email": "ada@example.com", "password": "correct horse"}'

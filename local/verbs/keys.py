@@ -11,7 +11,7 @@ from local.verbs import Text, json_option, operate
 
 @click.group()
 def apikey() -> None:
-    """Keys for outside systems."""
+    """Make, list and revoke the API keys of outside systems."""
 
 
 @apikey.command()
@@ -22,7 +22,12 @@ def apikey() -> None:
 @click.option("--test", "test_mode", is_flag=True, help="What it makes reaches no agent and ends as asked for.")
 @json_option
 def create(name: str, scopes: Sequence[str], as_json: bool, **options: Any) -> None:
-    """Create an API key and print its secret, this once."""
+    """Create an API key and print its secret, this once.
+
+    \b
+    facet apikey create kiosk
+    facet apikey create kiosk --user ada@example.com --scope tasks:read --days 30
+    """
     given = {"name": name, "scopes": list(scopes) or None, **options}
     answer = operate("create_api_key", {key: value for key, value in given.items() if value is not None})
     click.echo(json.dumps(answer, indent=2) if as_json else answer["key"])
@@ -32,7 +37,12 @@ def create(name: str, scopes: Sequence[str], as_json: bool, **options: Any) -> N
 @click.option("--user", "user_email", type=Text(), help="Only the keys of the user with this e-mail.")
 @json_option
 def list_(user_email: str | None, as_json: bool) -> None:
-    """List keys, whose they are, what they may do, when they were used last and when they end."""
+    """List keys: whose they are, what they may do, how used.
+
+    \b
+    facet apikey list --user ada@example.com
+    facet apikey list --json
+    """
     answer = operate("list_api_keys", {} if user_email is None else {"user_email": user_email})
     click.echo(json.dumps(answer, indent=2) if as_json else "\n".join(map(_line, answer["items"])))
 
@@ -40,7 +50,13 @@ def list_(user_email: str | None, as_json: bool) -> None:
 @apikey.command()
 @click.argument("key_id", metavar="ID", type=click.IntRange(1))
 def revoke(key_id: int) -> None:
-    """End the key with this ID, at once and for good; what it made stays."""
+    """End the key with this ID, at once and for good.
+
+    What it made stays.
+
+    \b
+    facet apikey revoke 7
+    """
     operate("revoke_api_key", {"id": key_id})
     click.echo(f"Key {key_id} opens nothing any more.")
 

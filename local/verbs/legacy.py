@@ -47,8 +47,9 @@ class Tally:
 @click.option("--batch", "limit", type=click.IntRange(1, 1000), default=50, help="Rows per invocation.")
 @json_option
 def import_legacy(dsn: str, s3_url: str, report: TextIO | None, as_json: bool, **options: Any) -> None:
-    """Take over users, tasks, photos and models of the system Facet replaces. Run it again as often as you like.
+    """Take over the data of the system that Facet replaces.
 
+    Users, tasks, photos and models. Run it again as often as you like.
     DSN is its database, S3-URL its storage; LEGACY_DSN and LEGACY_S3_URL in the environment keep both off the screen.
 
     \b

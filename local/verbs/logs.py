@@ -46,7 +46,9 @@ def logs(
     as_json: bool,
     template: Path | None,
 ) -> None:
-    """Print the log of function or service NAME, or of all functions by time, without secrets.
+    """Print the log of function or service NAME, or of all.
+
+    Those of all functions are in the order of time. Secrets are left out.
 
     \b
     facet logs -f                          all functions, as it happens

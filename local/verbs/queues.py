@@ -18,20 +18,21 @@ queue_argument = click.argument("queue", shell_complete=complete.queues)
 
 @click.group()
 def queue() -> None:
-    """Queues of the broker. QUEUE is a queue's name, or `tasks` or `results` for those of the settings.
-
-    \b
-    facet queue list
-    facet queue dead results
-    facet queue redrive results --all
-    """
+    """Look into the queues of the broker; send dead letters back."""
 
 
 @queue.command("list")
 @json_option
 @template_option
 def list_(as_json: bool, template: Path | None) -> None:
-    """List the queues: what waits, what consumers hold (up to 5 s old), and whose dead letters they are."""
+    """List the queues: what waits, and what consumers hold.
+
+    What they hold is up to 5 s old. Dead letters stand beside the queue they are of.
+
+    \b
+    facet queue list
+    facet queue list --json | jq '.[] | select(.depth > 0)'
+    """
     from local import template as templates
     from local.cloud import environment, project
 
@@ -50,14 +51,17 @@ def list_(as_json: bool, template: Path | None) -> None:
 
 @queue.command()
 @queue_argument
-@click.option("-n", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many messages.")
+@click.option(
+    "--number", "-n", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many messages."
+)
 @json_option
 @template_option
 def peek(queue: str, count: int, as_json: bool, template: Path | None) -> None:
     """Print the first messages of QUEUE, without secrets.
 
-    RabbitMQ shows a message only by handing it out: it goes back to its place, marked as redelivered, and a quorum
-    queue counts that as one of the deliveries it allows. One that has none left goes to the end, counted anew.
+    \b
+    facet queue peek tasks
+    facet queue peek results --number 1 --json
     """
     _print(opened(template).peek(queue, count), as_json)
 
@@ -65,12 +69,25 @@ def peek(queue: str, count: int, as_json: bool, template: Path | None) -> None:
 @queue.command()
 @click.argument("queue", required=False, shell_complete=complete.queues)
 @click.option(
-    "-n", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many of each queue."
+    "--number",
+    "-n",
+    "count",
+    type=click.IntRange(1, 1000),
+    default=10,
+    show_default=True,
+    help="How many of each.",
 )
 @json_option
 @template_option
 def dead(queue: str | None, count: int, as_json: bool, template: Path | None) -> None:
-    """Print the dead letters of QUEUE, or of all queues, and why they are dead; without secrets."""
+    """Print the dead letters of QUEUE, or of all queues, and why.
+
+    Without secrets.
+
+    \b
+    facet queue dead
+    facet queue dead results --json
+    """
     queues = opened(template)
     if queue:
         names = [f"{queues.named(queue).removesuffix('.dead')}.dead"]
@@ -95,9 +112,13 @@ def redrive(
     as_json: bool,
     template: Path | None,
 ) -> None:
-    """Send dead letters of QUEUE back to where they came from, without the reason in their headers.
+    """Send dead letters of QUEUE back to where they came from.
 
-    None is lost, whatever happens; one may come twice. The header x-redriven counts how often it was sent back.
+    Without the reason in their headers.
+
+    \b
+    facet queue redrive results --all        all of them
+    facet queue redrive results --id ID      one
     """
     if everything == (message_id is not None):
         raise click.UsageError("Say which: --all or --id MESSAGE_ID (`facet queue dead` lists them).")
@@ -113,7 +134,11 @@ def redrive(
 @json_option
 @template_option
 def purge(queue: str, yes: bool, as_json: bool, template: Path | None) -> None:
-    """Delete every waiting message of QUEUE, for good."""
+    """Delete every waiting message of QUEUE, for good.
+
+    \b
+    facet queue purge results.dead --yes
+    """
     queues = opened(template)
     if not yes:
         click.confirm(f"Delete every message that waits in {queues.named(queue)}?", abort=True)

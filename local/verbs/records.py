@@ -28,9 +28,12 @@ def opened(template: Path | None) -> Ring:
 @json_option
 @template_option
 def records(name: str | None, number: int, errors: bool, as_json: bool, template: Path | None) -> None:
-    """List the last invocations of function NAME, or of all, the newest last.
+    """List the last invocations of function NAME, or of all.
+
+    The newest comes last.
 
     \b
+    facet records --errors
     facet show ID       what one was given and answered
     facet replay ID     the same once more
     facet save ID       a test of it
@@ -49,7 +52,14 @@ def records(name: str | None, number: int, errors: bool, as_json: bool, template
 @json_option
 @template_option
 def show(request_id: str, as_json: bool, template: Path | None) -> None:
-    """Print what the invocation whose request id begins with ID was given, answered and logged."""
+    """Print what an invocation was given, answered and logged.
+
+    ID is the beginning of its request id.
+
+    \b
+    facet show 0b7f3c0e
+    facet show 0b7f3c0e --json | jq .event
+    """
     record = opened(template).find(request_id)
     if as_json:
         bodies = {"event": parsed(record.event), "answer": parsed(record.payload), "log": redact(record.log)}

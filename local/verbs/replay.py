@@ -46,9 +46,15 @@ def replay(
     as_json: bool,
     template: Path | None,
 ) -> None:
-    """Give a function a recorded event again, at the time it was first handled, and compare the answers.
+    """Give a recorded event again and compare the answers.
 
-    Exit code 0 when they are equal byte for byte, 1 when they differ, 2 when it cannot be done.
+    At the time it was first handled. Exit code 0 when they are equal byte for byte, 1 when they differ, 2 when it
+    cannot be done.
+
+    \b
+    facet replay 0b7f3c0e
+    facet replay 0b7f3c0e --debug          with a debugger
+    facet replay 0b7f3c0e --until-fails 50
     """
     found = project.find(template)
     client = Client(State.open(found.root).run)
@@ -112,10 +118,14 @@ def _lines(payload: str) -> list[str]:
 )
 @template_option
 def save(request_id: str, to: Path | None, template: Path | None) -> None:
-    """Write a test that gives the function a recorded event and expects the recorded answer.
+    """Write a test of a recorded event and its answer.
 
     It calls the handler in process, with its clock at the time of the recording. Secrets are left out of the event: the
     test says what to fill in.
+
+    \b
+    facet save 0b7f3c0e
+    facet save 0b7f3c0e --to tests/test_of_a_bug.py
     """
     from local.records import regression
 

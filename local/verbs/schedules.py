@@ -16,7 +16,7 @@ from local.verbs import complete, json_option, template_option
 
 @click.group()
 def schedule() -> None:
-    """Functions that run at set times."""
+    """Look at schedules; run one now, or as at another time."""
 
 
 class Moment(click.ParamType[datetime]):
@@ -36,7 +36,12 @@ class Moment(click.ParamType[datetime]):
 @json_option
 @template_option
 def list_(as_json: bool, template: Path | None) -> None:
-    """List the schedules of the running stack and when each is due next."""
+    """List the schedules and when each is due next.
+
+    \b
+    facet schedule list
+    facet schedule list --json | jq -r '.[].name'
+    """
     rows = _running(template).call("schedules")
     if as_json:
         click.echo(json.dumps(rows, indent=2))
@@ -51,7 +56,9 @@ def list_(as_json: bool, template: Path | None) -> None:
 @click.option("--at", "moment", type=Moment(), help="The time its event says, such as 2026-12-31T23:59Z; else now.")
 @template_option
 def run(name: str, moment: datetime | None, template: Path | None) -> None:
-    """Run schedule (or scheduled function) NAME once and print its answer; exit code 1 when it failed.
+    """Run schedule NAME once and print its answer.
+
+    NAME may be that of its function. Exit code 1 when it failed.
 
     \b
     facet schedule run reap_tasks

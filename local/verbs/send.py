@@ -15,7 +15,9 @@ from local.verbs import complete, json_option, template_option
 @json_option
 @template_option
 def send(queue: str, file: BinaryIO, as_json: bool, template: Path | None) -> None:
-    """Publish FILE (- for standard input) as one message to QUEUE; `tasks` and `results` are those of the settings.
+    """Publish FILE as one message to QUEUE.
+
+    `tasks` and `results` are the queues of the settings; `-` is standard input.
 
     \b
     facet send results report.json

@@ -50,12 +50,15 @@ from local.verbs.shapes import shape_option
 def up(
     detach: bool, only: Sequence[str], no_agent: bool, no_reload: bool, template: Path | None, **chosen: Any
 ) -> None:
-    """Start services, functions, triggers and the agent, and print their URLs.
+    """Start everything and print where it is; Ctrl-C stops it.
+
+    Services, migrations, functions, triggers and the agent; in a terminal with a live screen of what happens.
 
     \b
     facet up                      until Ctrl-C
     facet up --detach             in the background; `facet down` ends it
     facet up --only services      PostgreSQL, RabbitMQ and the object store alone
+    facet up --debug get_task     with a debugger for one function
     """
     found = project.find(template)
     if detach:
@@ -83,7 +86,11 @@ def _flags(context: click.Context) -> Iterator[str]:
 @click.command()
 @template_option
 def down(template: Path | None) -> None:
-    """Stop everything that `facet up` started."""
+    """Stop everything that `facet up` started.
+
+    \b
+    facet down                    also what a killed `facet up` left behind
+    """
     from local.cloud import background
 
     stopped = background.stop(State.open(project.find(template).root), click.echo)
@@ -94,7 +101,12 @@ def down(template: Path | None) -> None:
 @json_option
 @template_option
 def status(as_json: bool, template: Path | None) -> None:
-    """Tell what runs and where; exit code 0 when all of it is ready."""
+    """Tell what runs and where; exit code 0 when all is ready.
+
+    \b
+    facet status
+    facet status --json | jq -r .api
+    """
     client = Client(State.open(project.find(template).root).run)
     try:
         answer = client.call("status")
@@ -127,7 +139,14 @@ def _print_status(answer: dict[str, Any]) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @template_option
 def reset(yes: bool, template: Path | None) -> None:
-    """Erase all local data: users, tasks, photos, avatars, messages, logs."""
+    """Erase all local data.
+
+    Users, tasks, photos, avatars, messages, records and logs; the programs of the services stay.
+
+    \b
+    facet reset                   asks first
+    facet reset --yes && facet up
+    """
     from local.cloud import background
 
     state = State.open(project.find(template).root)
@@ -141,7 +160,15 @@ def reset(yes: bool, template: Path | None) -> None:
 @json_option
 @template_option
 def doctor(as_json: bool, template: Path | None) -> None:
-    """Check what Facet needs on this machine, and say what to do about what is missing."""
+    """Check what Facet needs on this machine.
+
+    Packages, disk, clock, settings, template, services, ports; each finding says what to do. Exit code 1 when something
+    has to be done.
+
+    \b
+    facet doctor
+    facet doctor --json | jq '.[] | select(.failed)'
+    """
     from local.cloud import doctor as checks
 
     findings = checks.examine(project.find(template))

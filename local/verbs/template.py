@@ -15,7 +15,14 @@ from local.verbs import json_option, template_option
 @json_option
 @template_option
 def diff(as_json: bool, template: Path | None) -> None:
-    """Tell what the cloud will do that does not happen here: what matters, then what changes nothing locally."""
+    """Tell what the cloud will do that does not happen here.
+
+    First what matters, then what changes nothing locally.
+
+    \b
+    facet diff
+    facet diff --json | jq .warnings
+    """
     found = project.find(template)
     read = load(found.template, environment.effective(found.root))
     harmless: defaultdict[str, list[str]] = defaultdict(list)

@@ -22,6 +22,10 @@ def trace(id: str, whole: bool, as_json: bool, template: Path | None) -> None:
     """Draw what was done for ID, when and by whom.
 
     ID is the UUID of a task, the x-request-id of an answer or a log, or a trace id; its beginning will do.
+
+    \b
+    facet trace 0b7f3c0e
+    facet trace 0b7f3c0e --all             every statement on a line of its own
     """
     from rich.console import Console
 

@@ -11,15 +11,20 @@ from local.verbs import json_option, operate
 
 @click.group()
 def user() -> None:
-    """Accounts of people."""
+    """List, shut, open and mend accounts."""
 
 
 @user.command("list")
-@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many at most.")
+@click.option("--limit", "-n", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many at most.")
 @click.option("--after", type=click.IntRange(0), default=0, help="Go on behind the user with this id.")
 @json_option
 def list_(limit: int, after: int, as_json: bool) -> None:
-    """List users, oldest first."""
+    """List users, oldest first.
+
+    \b
+    facet user list --limit 20
+    facet user list --json | jq -r '.items[].email'
+    """
     answer = operate("list_users", {"limit": limit, "after": after})
     if as_json:
         click.echo(json.dumps(answer, indent=2))
@@ -49,6 +54,9 @@ def disable(email: str) -> None:
     """Shut the account with this E-MAIL.
 
     Nobody signs in to it, its sessions end and its API keys are refused.
+
+    \b
+    facet user disable ada@example.com
     """
     account = operate("disable_user", {"email": email, "disabled": True})
     click.echo(f"{account['email']} is disabled. `facet user enable` opens the account again.")
@@ -60,6 +68,9 @@ def enable(email: str) -> None:
     """Open a disabled account again.
 
     The sessions that ended with it stay ended.
+
+    \b
+    facet user enable ada@example.com
     """
     account = operate("disable_user", {"email": email, "disabled": False})
     click.echo(f"{account['email']} is enabled.")
@@ -72,6 +83,10 @@ def set_password(email: str, from_stdin: bool) -> None:
     """Give an account another password.
 
     It is asked for twice and never shown. Every session of the account ends.
+
+    \b
+    facet user set-password ada@example.com
+    pass show ada | facet user set-password ada@example.com --stdin
     """
     if from_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
@@ -88,6 +103,9 @@ def test_mode(email: str, mode: str) -> None:
     """Only simulate what a user makes from now on.
 
     Tasks in test mode reach no agent.
+
+    \b
+    facet user test-mode ada@example.com on
     """
     account = operate("set_test_mode", {"email": email, "on": mode == "on"})
     click.echo(f"{account['email']}: test mode is {'on' if account['test_mode'] else 'off'}.")

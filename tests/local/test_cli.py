@@ -2,10 +2,14 @@
 
 import base64
 import json
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -13,6 +17,7 @@ from local import cli, template
 from local.cloud import project
 from local.verbs import invoke_event, tour
 from local.verbs.requests import CannotBuild
+from tests.local.cloud.terminal import terminal
 
 ROOT = Path(__file__).parents[2]
 Facet = Callable[..., Result]
@@ -52,11 +57,86 @@ Resources:
     return template
 
 
-def test_the_help_names_every_verb(facet: Facet) -> None:
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every verb that does something, below groups such as `queue` too."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+VERBS = {" ".join(path): command for path, command in commands(cli.main)}
+PRINTS_JSON_ANYWAY = {"invoke", "schedule run", "migrate", *(name for name in VERBS if name.startswith("event "))}
+PRINTS_NO_DATA = {
+    *("up", "down", "reset", "vscode", "save", "revision", "completion", "apikey revoke", "task fail", "task requeue"),
+    *(f"user {verb}" for verb in ("enable", "disable", "set-password", "test-mode")),
+}
+
+
+def test_the_help_names_every_verb_in_its_section_and_the_exit_codes(facet: Facet) -> None:
     text = facet("--help").output
-    stack = "up down status reset doctor env demo functions routes invoke logs".split()
-    verbs = [*stack, *"migrate revision apikey token user task import-legacy".split()]
-    assert [verb for verb in verbs if f"\n  {verb} " not in text] == []
+    for title, modules in cli.Verbs.sections.items():
+        section = text.partition(f"\n{title}:\n")[2].partition("\n\n")[0]
+        for name in (name for names in modules.values() for name in names):
+            assert f"  {name} " in section
+    assert "..." not in text.partition("The stack:")[2]  # each says what it is for in one line of 80 characters
+    for code in (0, 1, 2, 130):
+        assert f"\n    {code} " in text
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_the_help_of_a_verb_shows_how_it_is_called_and_explains_every_option(facet: Facet, name: str) -> None:
+    said = facet(*name.split(), "--help").output.partition("\n")[2].partition("Options:")[0]
+    assert f"facet {name}" in said
+    options = [option for option in VERBS[name].params if isinstance(option, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+
+
+@pytest.mark.parametrize("name", sorted(VERBS.keys() - PRINTS_JSON_ANYWAY - PRINTS_NO_DATA))
+def test_a_verb_that_prints_data_prints_it_for_scripts_too(name: str) -> None:
+    assert "--json" in [each for option in VERBS[name].params for each in option.opts]
+
+
+def piped(command: str, state: Path) -> "subprocess.CompletedProcess[str]":
+    """What a shell makes of the command, in which `$facet` is this one."""
+    environment = {**os.environ, "FACET_STATE": str(state), "facet": f"{sys.executable} -m local"}
+    return subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+    done = piped("$facet routes | head -n 1", tmp_path)
+    assert (done.stdout.count("\n"), done.stderr) == (1, "")
+    assert piped("$facet functions --json | true", tmp_path).stderr == ""
+
+
+@pytest.fixture
+def logged(tmp_path: Path) -> Path:
+    """A state in which a function has logged an error."""
+    (tmp_path / "logs/functions").mkdir(parents=True)
+    (tmp_path / "logs/functions/echo.log").write_text("[ERROR] it is broken\n")
+    return tmp_path
+
+
+def test_what_goes_through_a_pipe_is_plain(logged: Path) -> None:
+    for verb in ("--help", "doctor", "logs"):
+        done = piped(f"$facet {verb} | cat", logged)
+        assert done.stdout
+        assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_colours_are_for_terminals_and_for_who_wants_them(logged: Path, no_color: str) -> None:
+    environment = {**os.environ, "FACET_STATE": str(logged), "TERM": "xterm", "NO_COLOR": no_color}
+    with terminal([sys.executable, "-m", "local", "logs"], cwd=ROOT, env=environment) as shown:
+        assert shown.ended() == 0
+    assert "it is broken" in shown.raw
+    assert ("\x1b[" in shown.raw) is not bool(no_color)
 
 
 def test_an_argument_that_is_no_text_is_refused(facet: Facet, monkeypatch: pytest.MonkeyPatch) -> None:
