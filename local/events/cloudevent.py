@@ -6,9 +6,10 @@ import json
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Never
+from typing import Any
 
-from local.events.rmq import RmqMessage
+from local.events.response import no_constant
+from local.events.rmq import RmqMessage, moment, text
 
 NAMESPACE = "default"
 _HEADER_ATTRIBUTES = {"content-type": "datacontenttype"}
@@ -27,8 +28,8 @@ def cloud_event(
 ) -> dict[str, Any]:
     """JSON data stands in the event as JSON, everything else as base64."""
     event = {"specversion": "1.0", "id": id, "source": source, "type": type}
-    moment = time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if time else None
-    more = {"subject": subject, "time": moment, "datacontenttype": content_type}
+    at = time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if time else None
+    more = {"subject": subject, "time": at, "datacontenttype": content_type}
     return event | {name: value for name, value in more.items() if value is not None} | _data(data, content_type)
 
 
@@ -37,7 +38,7 @@ def message_event(queue: str, mapping: str, message: RmqMessage) -> dict[str, An
     properties = message.properties
     found = properties.get("headers")
     headers = {str(name).lower(): value for name, value in found.items()} if isinstance(found, Mapping) else {}
-    content_type = _text(properties.get("contentType"))
+    content_type = text(properties.get("contentType"))
     if content_type and content_type.startswith(_STRUCTURED):
         event = _data(message.body, "application/json").get("data")
         if isinstance(event, dict):
@@ -48,13 +49,14 @@ def message_event(queue: str, mapping: str, message: RmqMessage) -> dict[str, An
     if "specversion" in attributes:
         named = {_HEADER_ATTRIBUTES.get(name, name): value for name, value in attributes.items()}
         return {"source": source} | named | _data(message.body, named.get("datacontenttype", content_type))
-    message_id = _text(properties.get("messageId")) or str(uuid.uuid4())
+    message_id = text(properties.get("messageId")) or str(uuid.uuid4())
+    sent = properties.get("timestamp")
     event = cloud_event(
         source=source,
         type="dev.knative.rabbitmq.event",
         id=message_id,
         subject=message_id,
-        time=_moment(properties.get("timestamp")),
+        time=None if sent is None else moment(sent),
         data=message.body,
         content_type=content_type,
     )
@@ -66,21 +68,5 @@ def _data(data: bytes, content_type: str | None) -> dict[str, Any]:
     media_type = (content_type or "").partition(";")[0].strip().lower()
     if media_type == "application/json" or media_type.endswith("+json"):
         with contextlib.suppress(ValueError, RecursionError):
-            return {"data": json.loads(data, parse_constant=_refuse)}
+            return {"data": json.loads(data, parse_constant=no_constant)}
     return {"data_base64": base64.b64encode(data).decode()}
-
-
-def _refuse(constant: str) -> Never:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _text(value: Any) -> str | None:
-    return value.decode(errors="replace") if isinstance(value, bytes) else value
-
-
-def _moment(timestamp: int | None) -> datetime | None:
-    """Anybody may publish: a date that is none is left out."""
-    try:
-        return None if timestamp is None else datetime.fromtimestamp(timestamp, UTC)
-    except (OverflowError, OSError, ValueError):
-        return None

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Never
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
@@ -45,7 +45,7 @@ def decode_response(payload: bytes, shape: Shape = "furl") -> HttpResponse:
     Raises MalformedResponse.
     """
     try:
-        result = json.loads(payload, parse_constant=_no_constant)
+        result = json.loads(payload, parse_constant=no_constant)
     except (ValueError, RecursionError) as exc:
         raise MalformedResponse("the result is no JSON") from exc
     if not isinstance(result, dict) or "statusCode" not in result:
@@ -134,5 +134,6 @@ def _encoded(text: str) -> bytes:
         raise MalformedResponse("the result has half a character (a lone surrogate)") from exc
 
 
-def _no_constant(name: str) -> None:
+def no_constant(name: str) -> Never:
+    """Python reads NaN and Infinity, which are no JSON. Raises ValueError."""
     raise ValueError(f"{name} is no JSON")

@@ -57,7 +57,7 @@ def rmq_event(queue: str, vhost: str, messages: Sequence[RmqMessage], *, broker_
 
 def rmq_record(message: RmqMessage) -> dict[str, Any]:
     """Raises MalformedMessage."""
-    properties: dict[str, Any] = {name: _text(message.properties.get(name)) for name in PROPERTIES}
+    properties: dict[str, Any] = {name: text(message.properties.get(name)) for name in PROPERTIES}
     if isinstance(properties["headers"], Exception):
         raise MalformedMessage(f"its headers cannot be read: {properties['headers']}")
     if properties["headers"] is not None:
@@ -72,13 +72,13 @@ def rmq_record(message: RmqMessage) -> dict[str, Any]:
     }
 
 
-def _text(value: Any) -> Any:
+def text(value: Any) -> Any:
     """pika leaves a short string that is no UTF-8 as bytes. Java's client reads it like this."""
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def _table(table: Mapping[Any, Any], depth: int) -> dict[str, Any]:
-    return {_text(name): _field(value, depth + 1) for name, value in table.items()}
+    return {text(name): _field(value, depth + 1) for name, value in table.items()}
 
 
 def _field(value: Any, depth: int) -> Any:
@@ -105,11 +105,17 @@ def _field(value: Any, depth: int) -> Any:
     raise MalformedMessage(f"its headers hold a {type(value).__name__}")
 
 
-def _java_time(seconds: int) -> str | None:
-    """`Jan 1, 1970, 12:33:41 AM`: how Java prints a date in the United States. No date is null: anybody may publish."""
+def moment(seconds: int) -> datetime | None:
+    """When a message says it was sent. Anybody may publish: a date that is none is left out."""
     try:
-        time = datetime.fromtimestamp(seconds, UTC)
+        return datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, OSError, ValueError):
+        return None
+
+
+def _java_time(seconds: int) -> str | None:
+    """`Jan 1, 1970, 12:33:41 AM`: how Java prints a date in the United States."""
+    if (time := moment(seconds)) is None:
         return None
     half = "AM" if time.hour < 12 else "PM"
     return f"{_MONTHS[time.month - 1]} {time.day}, {time.year}, {time.hour % 12 or 12}:{time:%M:%S} {half}"
