@@ -17,6 +17,7 @@ from local.cloud import environment, status
 from local.cloud.broker import Broker
 from local.cloud.depths import Depths
 from local.cloud.frame import Done, View, drawn
+from local.records.redact import redact
 
 if TYPE_CHECKING:
     from local.cloud.up import Stack
@@ -102,6 +103,7 @@ class Screen:
 
     def _view(self, stack: "Stack") -> View:
         counts = stack.invoker.sandboxes() if stack.invoker else {}
+        broken = stack.invoker.broken if stack.invoker else {}
         return View(
             ready=stack.ready,
             urls=status.urls(stack),
@@ -109,7 +111,7 @@ class Screen:
             queues=self._depths,
             functions=len(stack.template.functions) if stack.template else 0,
             sandboxes={name: (each["sandboxes"], each["idle"]) for name, each in counts.items()},
-            broken=dict(stack.invoker.broken) if stack.invoker else {},
+            broken={name: redact(error) for name, error in broken.items()},
             last=list(self._last),
             invocations=self._invocations,
         )

@@ -14,9 +14,12 @@ from typing import Any, Literal, Self, TypeVar
 
 import httpx
 import pika  # type: ignore[import-untyped] # pika ships no py.typed
+from pika.exceptions import UnroutableError  # type: ignore[import-untyped] # as above
 
 from local import template as templates
 from local.cloud import environment
+from local.cloud.broker import Broker
+from local.cloud.declarations import declare_missing
 from local.events import Shape
 from local.gateway.app import Application, create_app
 from local.invoker import Invocation, Invoker
@@ -56,8 +59,11 @@ class Local:
         raises: bool = False,
     ) -> None:
         path = Path(template)
-        path = path / "template.yaml" if path.is_dir() else path
-        self.settings = dict(environment.effective(path.resolve().parent) if settings is None else settings)
+        path = (path / "template.yaml" if path.is_dir() else path).resolve()
+        if settings is None:
+            named = templates.load(path, environment.effective(path.parent)).settings
+            settings = environment.effective(path.parent, named)
+        self.settings = dict(settings)
         self.template: Template = templates.load(path, self.settings)
         self.published: set[str] = set()
         """The queues that messages were published to."""
@@ -122,7 +128,12 @@ class Local:
         with pika.BlockingConnection(self._broker()) as connection:
             channel = connection.channel()
             channel.confirm_delivery()
-            channel.basic_publish("", queue, raw, properties, mandatory=True)
+            try:
+                channel.basic_publish("", queue, raw, properties, mandatory=True)
+            except UnroutableError:
+                raise NotInTemplate(
+                    f"the broker has no queue {queue}; Local.declare makes those of the template"
+                ) from None
         self.published.add(queue)
         return Publication(self, mapping, message_id)
 
@@ -133,6 +144,12 @@ class Local:
             known = ", ".join(each.name for each in self.template.schedules) or "none"
             raise NotInTemplate(f"there is no schedule {schedule}; schedules of this template: {known}")
         return self.complete(lambda: ScheduleTrigger(found, self._invoker.invoke).fire(at))
+
+    def declare(self) -> None:
+        """Make the queues of the template that nobody has declared, as `facet up` does."""
+        at = {**environment.DEFAULTS, **self.settings}
+        if names := [each.queue for each in self.template.queues]:
+            declare_missing(Broker.by(at), names, at["RABBITMQ_QUEUE_TYPE"], lambda line: None)
 
     def purge(self) -> None:
         """Empty the queues that were published to: what failed would come again to the next who waits."""

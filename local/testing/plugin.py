@@ -80,13 +80,13 @@ def facet_template(pytestconfig: pytest.Config) -> Path:
 def facet_settings(request: pytest.FixtureRequest, facet_template: Path, facet_worker: str) -> dict[str, str]:
     """What the functions of this worker are set to: `.env` without its servers, fresh secrets, this run's servers."""
     from local import template
-    from local.cloud import environment
+    from local.cloud import environment, project
     from local.testing import services
 
-    given = environment.effective(facet_template.parent).items()
-    own = {name: value for name, value in given if not name.startswith(services.PREFIXES)} | services.secret()
-    found = template.load(facet_template, own)
-    if not found.queues and not any(name.startswith(services.PREFIXES) for name in found.missing):
+    found = template.load(facet_template, environment.effective(facet_template.parent))
+    given = environment.effective(facet_template.parent, found.settings).items()
+    own = {name: value for name, value in given if not name.startswith(environment.SERVICES)} | services.secret()
+    if not project.services(found):
         return own
     servers: dict[str, str] = request.getfixturevalue("facet_services")
     return {
@@ -105,6 +105,7 @@ def _facet_in_process(facet_template: Path, facet_settings: dict[str, str]) -> I
         if "migrate" in client.template.functions:
             migrated = client.invoke("migrate", {})
             assert migrated.function_error is None, migrated.log
+        client.declare()
         yield client
 
 

@@ -22,7 +22,6 @@ from local.cloud import environment
 from local.services import rabbitmq, records
 
 Settings = dict[str, str]
-PREFIXES = ("POSTGRES_", "RABBITMQ_", "MINIO_", "AGENT_")
 _SOURCE = Path(__file__).resolve().parents[2]
 _POLL_SECONDS = 0.05
 
@@ -82,7 +81,7 @@ class Run:
 def secret() -> Settings:
     """Fresh values for the settings that are secrets, other than those of services."""
     names = [setting.name for setting in environment.SETTINGS if setting.secret]
-    return {name: secrets.token_hex(32) for name in names if not name.startswith(PREFIXES)}
+    return {name: secrets.token_hex(32) for name in names if not name.startswith(environment.SERVICES)}
 
 
 def database(services: Mapping[str, str], name: str) -> Settings:

@@ -98,8 +98,10 @@ class Surroundings:
 
     @contextlib.contextmanager
     def _own_modules(self, spec: FunctionSpec) -> Iterator[None]:
-        names = {name for name in _importable(spec.code) if name in sys.modules}
-        foreign = _taken({name for name in names if not _is_of(sys.modules[name], spec.code)})
+        modules, folders = _importable(spec.code)
+        loaded = {name: sys.modules[name] for name in modules | folders if name in sys.modules}
+        here = {name for name, module in loaded.items() if name in modules or module.__file__ is None}
+        foreign = _taken({name for name in here if not _is_of(loaded[name], spec.code)})
         sys.modules.update(self._kept.pop(spec.name, {}))
         try:
             yield
@@ -124,10 +126,11 @@ class _Both(io.TextIOBase):
 
 
 @functools.cache
-def _importable(folder: Path) -> Set[str]:
-    modules = (path.stem for path in folder.glob("*.py"))
-    packages = (path.parent.name for path in folder.glob("*/__init__.py"))
-    return {*modules, *packages} - sys.stdlib_module_names
+def _importable(folder: Path) -> tuple[Set[str], Set[str]]:
+    """Its modules and packages; and folders, which are packages only where nothing else has their name."""
+    modules = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
+    folders = {path.name for path in folder.iterdir() if path.is_dir()}
+    return modules - sys.stdlib_module_names, folders - modules - sys.stdlib_module_names
 
 
 def _taken(names: set[str]) -> dict[str, ModuleType]:
@@ -137,5 +140,5 @@ def _taken(names: set[str]) -> dict[str, ModuleType]:
 
 
 def _is_of(module: ModuleType | None, folder: Path) -> bool:
-    file = getattr(module, "__file__", None)
-    return file is not None and Path(file).is_relative_to(folder)
+    places = [module.__file__] if module and module.__file__ else getattr(module, "__path__", [])
+    return any(Path(place).is_relative_to(folder) for place in places)
