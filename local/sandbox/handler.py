@@ -44,7 +44,8 @@ def load_handler(handler: str, module_name: str, code: Path) -> Handler:
 def _import(path: str, module_name: str, code: Path) -> ModuleType:
     file = code / f"{path}.py"
     if not file.is_file():
-        return importlib.import_module(path)  # a package inside the function's folder
+        sys.modules[module_name] = importlib.import_module(path)  # a package inside the function's folder
+        return sys.modules[module_name]
     spec = importlib.util.spec_from_file_location(module_name, file)
     if spec is None or spec.loader is None:
         raise ImportError(f"No module named '{path}'")

@@ -69,6 +69,24 @@ def test_two_functions_have_each_their_own_module_of_one_name(shop: Local) -> No
         assert refused.json()["errorMessage"] == "Nobody packs this at the first attempt."
 
 
+@pytest.mark.parametrize("package", [True, False])
+def test_two_functions_have_each_their_own_package_of_one_name(tmp_path: Path, package: bool) -> None:
+    resources = ""
+    for name in ("wrap", "label"):
+        folder = tmp_path / name / "src"
+        folder.mkdir(parents=True)
+        (folder / "words.py").write_text(f"WORD = '{name}'\n")
+        (folder / "app.py").write_text("from src.words import WORD\ndef handler(event, context):\n    return WORD\n")
+        if package:
+            (folder / "__init__.py").touch()
+        properties = f"{{CodeUri: {name}, Handler: src/app.handler, Runtime: python3.13}}"
+        resources += f"  {name.title()}Function: {{Type: AWS::Serverless::Function, Properties: {properties}}}\n"
+    (tmp_path / "template.yaml").write_text(f"Resources:\n{resources}")
+    with Local(tmp_path, settings={}) as local:
+        assert [local.invoke(name).json() for name in ("wrap", "label", "wrap")] == ["wrap", "label", "wrap"]
+        assert local.module("label").WORD == "label"
+
+
 def test_a_handler_s_module_may_be_patched(shop: Local, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shop.module("place_order"), "app", lambda event, context: "patched")
     assert shop.invoke("place_order", ORDER).json() == "patched"
