@@ -19,7 +19,7 @@ def run_pytest(folder: Path, *arguments: str, temporary: Path) -> "subprocess.Co
 def test_a_project_tests_its_functions_with_two_workers(tmp_path: Path) -> None:
     done = run_pytest(SHOP, "-q", "-n", "2", temporary=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "24 passed" in done.stdout
+    assert "26 passed" in done.stdout
     assert not list(tmp_path.glob("facet-*"))
     assert not [each for each in psutil.process_iter(["cmdline"]) if str(tmp_path) in str(each.info["cmdline"])]
 

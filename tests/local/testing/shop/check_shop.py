@@ -63,6 +63,10 @@ def test_an_order_that_failed_is_not_there_for_the_next_test(shop: Local) -> Non
     assert shop.publish("orders", "cursed").wait(30).function_error
 
 
+def test_a_queue_that_nobody_declares_is_there(shop: Local) -> None:
+    assert shop.publish("gifts", "pen").wait(30).function == "pack_order"
+
+
 def test_a_schedule_is_due_when_the_test_says_so(shop: Local) -> None:
     done = shop.run("greet", at=datetime(2030, 1, 1, 6, tzinfo=UTC))
     assert done.json() == {"at": "2030-01-01T06:00:00Z", "source": "aws.events"}
