@@ -3,21 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from local import template
-from local.cloud import environment
-from local.cloud.project import Project
 from local.template.spec import FunctionSpec
 
 NO_SANDBOXES = {"idle": 0, "sandboxes": 0, "waiting": 0}
-
-
-def rows(project: Project) -> list[dict[str, Any]]:
-    """One row per function of the project's template, as long as nothing runs.
-
-    Raises TemplateError and EnvironmentUnreadable.
-    """
-    found = template.load(project.template, environment.effective(project.root))
-    return [row(spec) for spec in found.functions.values()]
 
 
 def row(spec: FunctionSpec, gateway: str | None = None, sandboxes: Mapping[str, int] | None = None) -> dict[str, Any]:

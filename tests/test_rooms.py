@@ -23,6 +23,16 @@ FORBIDDEN = {
     "local": {"avatars", "facet", "functions", "migrations"},
     "local.agent": {"avatars", "facet", "functions", "migrations"},
 }
+# The emulator: a template's functions and what calls them, whoever gives it sockets, settings and servers.
+CORE = {"asynchronous", "edge", "events", "gateway", "invoker", "logs", "manifest"}
+CORE |= {"records", "reload", "sandbox", "suggestions", "template", "triggers"}
+BESIDE = {
+    "edge/app.py": {"services"},  # signatures, as the S3 server checks them
+    "edge/functions.py": {"services"},
+    "edge/runtime_api.py": {"cloud"},  # AWS's runtime client comes by HTTP
+    "edge/serving.py": {"cloud"},
+    "sandbox/spans.py": {"tracing"},
+}
 
 
 def imported(module: Path) -> Iterator[str]:
@@ -30,7 +40,7 @@ def imported(module: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+            yield from (f"local.{alias.name}" for alias in node.names) if node.module == "local" else (node.module,)
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -51,6 +61,19 @@ def test_the_agent_uses_nothing_else_of_the_local_cloud() -> None:
     assert {name for name in names if name.split(".")[0] == "local"} <= {
         name for name in names if name.startswith("local.agent")
     }
+
+
+def test_the_emulator_needs_nothing_of_what_stands_around_it() -> None:
+    local = ROOMS["local"]
+    modules = [path for name in CORE for path in (*local.glob(f"{name}.py"), *(local / name).rglob("*.py"))]
+    parts = {
+        (str(module.relative_to(local)), name.split(".")[1])
+        for module in modules
+        for name in imported(module)
+        if name.startswith("local.")
+    }
+    assert {part for _, part in parts} > CORE - {"edge"}
+    assert not {(module, part) for module, part in parts if part not in CORE | BESIDE.get(module, set())}
 
 
 def test_no_function_is_imported_by_another() -> None:

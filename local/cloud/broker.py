@@ -66,17 +66,16 @@ class Broker:
             {short: settings[name] for short, name in names.items() if name in settings},
         )
 
+    def parameters(self, **limits: float) -> pika.ConnectionParameters:
+        """Of a connection; `limits` are further ones, in seconds."""
+        account = pika.PlainCredentials(self.user, self.password)
+        return pika.ConnectionParameters(self.host, self.port, self.vhost, account, **limits)
+
     @contextlib.contextmanager
     def channel(self) -> Iterator[BlockingChannel]:
         """A channel with confirms; at the end what is not acked goes back to its queue. Raises BrokerProblem."""
-        parameters = pika.ConnectionParameters(
-            self.host,
-            self.port,
-            self.vhost,
-            pika.PlainCredentials(self.user, self.password),
-            socket_timeout=_SECONDS,
-            stack_timeout=_SECONDS,
-            blocked_connection_timeout=_SECONDS,
+        parameters = self.parameters(
+            socket_timeout=_SECONDS, stack_timeout=_SECONDS, blocked_connection_timeout=_SECONDS
         )
         with self._translated(), pika.BlockingConnection(parameters, _impl_class=_Connection) as connection:
             channel = connection.channel()

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.template import Template
+from local.cloud import environment
+from local.template import Template, load
 
 AVATARS = frozenset({"RABBITMQ_TASKS_QUEUE", "RABBITMQ_TASKS_RESULTS_QUEUE", "REFRESH_SECRET_KEY"})
 SERVICES = {"postgres": "POSTGRES_HOST", "rabbitmq": "RABBITMQ_HOST", "objects": "MINIO_HOST"}
@@ -19,6 +20,10 @@ class Project:
 
     root: Path
     template: Path
+
+    def read(self) -> Template:
+        """The template with the settings that hold. Raises TemplateError and EnvironmentUnreadable."""
+        return load(self.template, environment.effective(self.root))
 
 
 def find(template: Path | None = None, start: Path | None = None) -> Project:

@@ -220,11 +220,9 @@ class Stack:
         declare_missing(Broker.by(at), queues, at["RABBITMQ_QUEUE_TYPE"], self.report)
 
     def _broker(self) -> pika.ConnectionParameters | None:
-        at, port = self.settings, self._number("RABBITMQ_PORT", 5672)
-        if not {"RABBITMQ_HOST", "RABBITMQ_USER", "RABBITMQ_PASSWORD"} <= at.keys():
-            return None
-        account = pika.PlainCredentials(at["RABBITMQ_USER"], at["RABBITMQ_PASSWORD"])
-        return pika.ConnectionParameters(at["RABBITMQ_HOST"], port, at.get("RABBITMQ_VHOST", "/"), account)
+        at = environment.DEFAULTS | self.settings | {"RABBITMQ_PORT": str(self._number("RABBITMQ_PORT", 5672))}
+        named = {"RABBITMQ_HOST", "RABBITMQ_USER", "RABBITMQ_PASSWORD"} <= at.keys()
+        return Broker.by(at).parameters() if named else None
 
     async def _start_gateway(self, template: Template, invoker: Invoker) -> str:
         """The gateway's URL."""
@@ -299,7 +297,7 @@ def settings(project: Project, report: Report) -> dict[str, str]:
     Facet's own project gets an `.env` with fresh secrets where neither has any. In another one nothing is written but
     the secrets of the services, and these into its state. Raises EnvironmentUnreadable and TemplateError.
     """
-    template = load(project.template, environment.effective(project.root))
+    template = project.read()
     if not makes_avatars(template):
         environment.keep(project.root)
     elif "SECRET_KEY" not in environment.overruling() and not environment.path(project.root).exists():

@@ -2,16 +2,12 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from local.cloud import project
 from local.cloud.project import Project
 from local.cloud.state import State
-
-if TYPE_CHECKING:  # read only when a shell completes
-    from local.template import Template
 
 Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 _RECORDS = 100
@@ -31,26 +27,19 @@ def _completing(names: Callable[[Project], Iterable[str]]) -> Complete:
     return complete
 
 
-def _template(found: Project) -> "Template":
-    from local.cloud import environment
-    from local.template import load
-
-    return load(found.template, environment.effective(found.root))
-
-
 def _queues(found: Project) -> Iterable[str]:
-    declared = [each.queue for each in _template(found).queues]
+    declared = [each.queue for each in found.read().queues]
     return [name for each in ("tasks", "results", *declared) for name in (each, f"{each}.dead")]
 
 
 def _schedules(found: Project) -> Iterable[str]:
-    return [name for each in _template(found).schedules for name in (each.name, each.function)]
+    return [name for each in found.read().schedules for name in (each.name, each.function)]
 
 
 def _logs(found: Project) -> Iterable[str]:
     state = State.open(found.root)
     services = sorted(path.stem for path in state.log("any").parent.glob("*.log"))
-    return [*sorted(_template(found).functions), *services]
+    return [*sorted(found.read().functions), *services]
 
 
 def _records(found: Project) -> Iterable[str]:
@@ -59,5 +48,5 @@ def _records(found: Project) -> Iterable[str]:
     return [record.request_id for record in Ring(State.open(found.root).records).latest(_RECORDS)]
 
 
-functions = _completing(lambda found: sorted(_template(found).functions))
+functions = _completing(lambda found: sorted(found.read().functions))
 queues, schedules, logs, records = map(_completing, (_queues, _schedules, _logs, _records))

@@ -9,7 +9,6 @@ import click
 from local.cloud import environment, project
 from local.cloud.control import Client, NotRunning
 from local.cloud.state import State
-from local.template import load
 from local.verbs import json_option, template_option
 
 _HIDDEN = "(facet env --show)"
@@ -39,7 +38,7 @@ def env(show: bool, export: bool, as_json: bool, template: Path | None) -> None:
     """
     found = project.find(template)
     root, path = found.root, environment.path(found.root)
-    ours = project.makes_avatars(load(found.template, environment.effective(root)))
+    ours = project.makes_avatars(found.read())
     written = ours and not path.exists() and bool(environment.create(root))
     if not ours:  # its .env is its own affair
         State.open(root)

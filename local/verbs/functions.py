@@ -60,7 +60,7 @@ def _manifest(template: Path | None) -> list[dict[str, Any]]:
         running = Client(State.open(found.root).run).call("status")["functions"]
     except NotRunning:
         running = {}
-    return list(running.values()) or manifest.rows(found)
+    return list(running.values()) or [manifest.row(spec) for spec in found.read().functions.values()]
 
 
 @click.command()

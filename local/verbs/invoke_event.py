@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
-from local import template
-from local.cloud import environment
 from local.cloud.project import Project
 from local.events import RmqMessage, Shape, cloud_event, event_for, message_event, rmq_event, schedule_event
 from local.events.check import InvalidEvent, check
@@ -32,7 +30,7 @@ def build(
 
     Raises CannotBuild, TemplateError and EnvironmentUnreadable.
     """
-    functions = template.load(project.template, environment.effective(project.root)).functions
+    functions = project.read().functions
     if name not in functions:
         raise CannotBuild(f"There is no function {name}. {there_are(functions, name)}")
     if event_file is not None:

@@ -33,11 +33,9 @@ def list_(as_json: bool, template: Path | None) -> None:
     facet queue list
     facet queue list --json | jq '.[] | select(.depth > 0)'
     """
-    from local import template as templates
-    from local.cloud import environment, project
+    from local.cloud import project
 
-    found = project.find(template)
-    mappings = templates.load(found.template, environment.effective(found.root)).queues
+    mappings = project.find(template).read().queues
     rows = [asdict(row) for row in opened(template).rows([mapping.queue for mapping in mappings])]
     if as_json:
         click.echo(json.dumps(rows, indent=2))

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from local.cloud import environment, project
-from local.template import load
+from local.cloud import project
 from local.verbs import json_option, template_option
 
 
@@ -24,7 +23,7 @@ def diff(as_json: bool, template: Path | None) -> None:
     facet diff --json | jq .warnings
     """
     found = project.find(template)
-    read = load(found.template, environment.effective(found.root))
+    read = found.read()
     harmless: defaultdict[str, list[str]] = defaultdict(list)
     for place, what in read.harmless:
         harmless[what].append(place)
