@@ -24,7 +24,7 @@ def up(folder: Path, *options: str, term: str = "xterm-256color", port: int = 0)
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if name == "FACET_SERVERS" or not name.startswith(PRODUCT_SETTINGS)
+        if name == "FACET_SERVERS" or not name.startswith((*PRODUCT_SETTINGS, "COLUMNS", "LINES"))
     }
     own = {"TERM": term, "FACET_STATE": str(folder / "state"), "FACET_ENV_FILE": str(folder / ".env")}
     nowhere = {"RABBITMQ_HOST": "127.0.0.1", "RABBITMQ_USER": "nobody", "RABBITMQ_PASSWORD": "nothing"}
