@@ -1,4 +1,4 @@
-"""Makes a test of a record: a pytest file that calls the handler in process, and the event as JSON beside it."""
+"""Makes a test of a record: a pytest file that calls the handler in process, with servers of its own; the event as JSON."""
 
 import json
 import os
@@ -18,7 +18,8 @@ _TEST = '''"""What {function} made of an event of {date:%Y-%m-%d}; from `facet s
 import json
 from pathlib import Path
 
-{imports}
+import pytest
+import time_machine
 
 from local.records.redact import redacted
 from local.testing import Local
@@ -26,11 +27,16 @@ from local.testing import Local
 TEMPLATE = {template}
 EVENT = Path(__file__).with_suffix(".json")
 RECORDED_AT = {began}  # the clock stands still there
-{expected}{fixture}
+{expected}
 
-def test_{function}_{verb}({argument}) -> None:
+@pytest.fixture(scope="session")
+def facet_template() -> Path:
+    return TEMPLATE
+{fixture}
+
+def test_{function}_{verb}(local: Local{argument}) -> None:
     text = EVENT.read_text(encoding="utf-8")
-{fill}    with time_machine.travel(RECORDED_AT, tick=False), Local(TEMPLATE) as local:
+{fill}    with time_machine.travel(RECORDED_AT, tick=False):
         done = local.invoke({name}, json.loads(text))
     assert done.function_error is None, done.payload.decode()
     answer = json.loads(done.payload)
@@ -109,10 +115,9 @@ def _test(record: Record, placeholders: list[str], template: str) -> str:
         date=datetime.fromtimestamp(record.began, UTC),
         began=record.began,
         template=template,
-        imports="import pytest\nimport time_machine" if placeholders else "import time_machine",
         expected=f"ANSWER = {expected}\n" if expected else "",
         fixture=_FIXTURE % rows if placeholders else "",
-        argument="secrets: dict[str, str]" if placeholders else "",
+        argument=", secrets: dict[str, str]" if placeholders else "",
         fill=_FILL if placeholders else "",
         verb=verb,
         asserts=asserts,

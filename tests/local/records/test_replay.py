@@ -129,7 +129,7 @@ def test_a_failure_is_saved_as_a_test_that_it_is_mended(sample: Project, tmp_pat
     failed = sample.ask("GET", "/fail", headers={"accept": "x"})
     saved = sample.facet("save", failed, "--to", str(tmp_path))
     (test,) = tmp_path.glob("test_fail_*.py")
-    assert "def test_fail_does_not_fail() -> None:" in test.read_text()
+    assert "def test_fail_does_not_fail(local: Local) -> None:" in test.read_text()
     assert saved.exit_code == 0
     assert "KeyError" in pytest_in(sample, test).stdout
 
