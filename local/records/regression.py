@@ -1,4 +1,4 @@
-"""Makes a test of a record: a pytest file that calls the handler in process, with servers of its own; the event as JSON."""
+"""Makes a test of a record: a pytest file that calls the handler, with servers of its own, and the event as JSON."""
 
 import json
 import os
