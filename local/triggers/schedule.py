@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from local.events import schedule_event
-from local.invoker import Invocation
+from local.invocation import Invocation
 from local.sandbox.launcher import LaunchFailed
 from local.sandbox.pool import Refused
 from local.suggestions import there_are
@@ -106,7 +106,7 @@ class ScheduleTrigger:
         Raises what the invoker raises.
         """
         async with self._one_run:
-            event = self._event(moment or self._clock.now())
+            event = event_of(self.schedule, moment or self._clock.now())
             return await (invoke or self._invoke)(self.schedule.function, event, source="schedule")
 
     async def _run(self) -> None:
@@ -133,16 +133,17 @@ class ScheduleTrigger:
             return f"{self.schedule.function} failed ({invocation.report.error_type})"
         return None
 
-    def _event(self, moment: datetime) -> Mapping[str, Any] | bytes:
-        given, source = self.schedule.input, self.schedule.source
-        event = schedule_event(self.schedule.name, moment, source=source)
-        if given is None:
-            return event
-        text = given if isinstance(given, str) else json.dumps(given)
-        if source == "aws.scheduler":  # its input may ask for these
-            for name, value in (("scheduled-time", "time"), ("execution-id", "id")):
-                text = text.replace(f"<aws.scheduler.{name}>", event[value])
-        return text.encode()
+
+def event_of(schedule: Schedule, moment: datetime) -> Mapping[str, Any] | bytes:
+    """What the function is given when the schedule is due: the template's `Input`, if there is one."""
+    event = schedule_event(schedule.name, moment, source=schedule.source)
+    if schedule.input is None:
+        return event
+    text = schedule.input if isinstance(schedule.input, str) else json.dumps(schedule.input)
+    if schedule.source == "aws.scheduler":  # its input may ask for these
+        for name, value in (("scheduled-time", "time"), ("execution-id", "id")):
+            text = text.replace(f"<aws.scheduler.{name}>", event[value])
+    return text.encode()
 
 
 def named(triggers: Iterable[ScheduleTrigger], name: str) -> ScheduleTrigger:

@@ -73,7 +73,7 @@ def _manifest(template: Path | None) -> list[dict[str, Any]]:
 @click.option("--header", "-H", "headers", multiple=True, metavar="'NAME: VALUE'", help="May be repeated.")
 @click.option("--method", help="Which of the function's routes, by method.")
 @click.option("--path", help="The path of the request, where the route has parameters.")
-@shape_option("What the event comes from.", "cloudevent", default="furl")
+@shape_option("What the event comes from, in place of what the template says.", "cloudevent")
 @click.option("--check/--no-check", "checked", default=True, help="Refuse an event file that no source would send.")
 @click.option("--log", "show_log", is_flag=True, help="Print the invocation's log on standard error.")
 @click.option("--honest-cold", is_flag=True, help="Start a new interpreter for it, and tell what the imports took.")

@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 from local.cloud.project import Project
-from local.events import RmqMessage, Shape, cloud_event, event_for, message_event, rmq_event, schedule_event
+from local.events import RmqMessage, Shape, cloud_event, event_for, message_event, rmq_event
 from local.events.check import InvalidEvent, check
+from local.gateway.routes import RouteTable
 from local.suggestions import there_are
 from local.template.spec import FunctionSpec, Route
+from local.triggers.schedule import event_of
 from local.verbs.requests import CannotBuild, content_of, parsed, request
 
 
@@ -23,10 +25,10 @@ def build(
     headers: Sequence[str],
     method: str | None,
     path: str | None,
-    shape: Shape | str,
+    shape: Shape | str | None,
     checked: bool = True,
 ) -> Any:
-    """The event for function `name`; `shape` is that of an HTTP event, or `cloudevent`.
+    """The event for function `name`; `shape` is that of an HTTP event, or `cloudevent`; None is what the template says.
 
     Raises CannotBuild, TemplateError and EnvironmentUnreadable.
     """
@@ -39,7 +41,8 @@ def build(
     if shape == "cloudevent":
         return _cloud_event(function, body)
     if function.schedules and body is None and not path:
-        return schedule_event(function.schedules[0].name, datetime.now(UTC))
+        due = event_of(function.schedules[0], datetime.now(UTC))
+        return parsed(due, "the schedule's Input") if isinstance(due, bytes) else due
     if function.queues and not path:
         if body is None:
             raise CannotBuild(
@@ -49,7 +52,7 @@ def build(
         return rmq_event(mapping.queue, "/", [RmqMessage(content_of(body)[1])], broker_arn=mapping.broker_arn)
     if not function.routes and not (function.url and path):
         return parsed(content_of(body or "{}")[1], "--body")
-    route = _route(function, method) if function.routes else None
+    route = _route(function, method, path, body is not None or photo is not None) if function.routes else None
     asked = request(
         method or (route.method if route and route.method != "ANY" else None),
         path or (_filled(route) if route else None),
@@ -57,7 +60,12 @@ def build(
         body=body,
         file=photo,
     )
-    return event_for(shape, asked)  # type: ignore[arg-type]  # what is no Shape has been dealt with
+    if route is None:
+        return event_for(shape or "furl", asked)  # type: ignore[arg-type]  # what is no Shape has been dealt with
+    match = RouteTable([route]).match(asked.method, asked.path)
+    key = route.key if match else "$default"
+    shape = shape or ("furl" if function.url or not match else route.kind)
+    return event_for(shape, asked, route=key, parameters=match and match.parameters)  # type: ignore[arg-type]  # as above
 
 
 def _given(event: Any, checked: bool) -> Any:
@@ -85,10 +93,15 @@ def _cloud_event(function: FunctionSpec, body: str | None) -> dict[str, Any]:
     )
 
 
-def _route(function: FunctionSpec, method: str | None) -> Route:
-    for route in function.routes:
-        if method is None or route.method in (method, "ANY"):
-            return route
+def _route(function: FunctionSpec, method: str | None, path: str | None, content: bool) -> Route:
+    """Of those with the method that of the path, rather one that takes content if there is some."""
+    found = [route for route in function.routes if method is None or route.method in (method.upper(), "ANY")]
+    if path:
+        place = path.partition("?")[0]
+        found = [route for route in found if RouteTable([route]).match(route.method, place)] or found
+    if found:
+        bare = ("GET", "HEAD", "DELETE") if content and method is None else ()
+        return min(found, key=lambda route: (route.method in bare, "{" in route.path and not path))
     known = ", ".join(f"{route.method} {route.path}" for route in function.routes)
     raise CannotBuild(f"{function.name} has no route with method {method}. It has: {known}.")
 

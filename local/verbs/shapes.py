@@ -19,5 +19,5 @@ class ShapeName(click.Choice[str]):
         return super().convert("http" if value == "http-api" else value, param, ctx)
 
 
-def shape_option(help: str, *more: str, default: str | None = None) -> Callable[[FC], FC]:
-    return click.option("--as", "shape", type=ShapeName(*more), default=default, help=help)
+def shape_option(help: str, *more: str) -> Callable[[FC], FC]:
+    return click.option("--as", "shape", type=ShapeName(*more), help=help)
