@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
-from local.asynchronous import Event, EventQueue, Invokes
+from local.asynchronous import Event, EventQueue
 from local.edge.errors import AwsError
 from local.events.response import HttpResponse
+from local.invocation import Invokes
 from local.invoker import EventTooLarge
 from local.sandbox.how import How
 from local.sandbox.launcher import LaunchFailed
@@ -180,7 +181,7 @@ def _json(body: bytes) -> bytes:
     """The event; nothing is an empty one."""
     try:
         json.loads(body or b"{}")
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         message = f"Could not parse request body into json: {exc}"
         raise AwsError(400, "InvalidRequestContentException", message) from exc
     return body or b"{}"
@@ -192,7 +193,7 @@ def _client_context(encoded: str | None) -> str | None:
     try:
         text = base64.b64decode(encoded, validate=True).decode()
         json.loads(text)
-    except (binascii.Error, ValueError) as exc:
+    except (binascii.Error, ValueError, RecursionError) as exc:
         message = "Client context must be a valid Base64-encoded JSON object."
         raise AwsError(400, "InvalidRequestContentException", message) from exc
     return text

@@ -2,17 +2,66 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import socket
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from local.sandbox.frames import PREFIX_SIZE, SPANS, Frame, lengths, pack
+from pydantic import BaseModel
+
+from local.sandbox.frames import (
+    BEGUN,
+    ERROR,
+    EVENT,
+    FAILED,
+    LISTENING,
+    PREFIX_SIZE,
+    READY,
+    RESULT,
+    SPANS,
+    Frame,
+    lengths,
+    pack,
+)
 
 _HEADER_LIMIT = 1024 * 1024
+_MOST_WAITING = 2  # BEGUN and RESULT
 _CHUNK = 64 * 1024
+
+
+class _Header(BaseModel):
+    """What there is to say in a frame of one kind."""
+
+
+class _Begun(_Header):
+    began: float
+    cpu_ms: float
+
+
+class _Learnt(_Header):
+    max_memory_kb: int
+    files: list[str]
+
+
+class _Ready(_Learnt):
+    imports: dict[str, float]
+
+
+class _Ended(_Learnt):
+    cpu_ms: float
+    calls: dict[str, tuple[int, float]]
+
+
+_HEADERS: Mapping[bytes, type[_Header]] = {
+    LISTENING: _Header,
+    READY: _Ready,
+    FAILED: _Learnt,
+    BEGUN: _Begun,
+    RESULT: _Ended,
+    ERROR: _Ended,
+    SPANS: _Header,
+}
 
 
 class ChannelClosed(Exception):
@@ -20,12 +69,13 @@ class ChannelClosed(Exception):
 
 
 class Channel(asyncio.Protocol):
-    """Frames in order. One reader at a time."""
+    """Frames in order. One reader at a time. A handler that writes frames of its own ends its sandbox."""
 
     def __init__(self, body_limit: int) -> None:
         self._body_limit = body_limit
         self._buffer = bytearray()
         self._frames: deque[Frame] = deque()
+        self._spans_due = 0
         self._waiting: asyncio.Future[None] | None = None
         self._transport: asyncio.Transport | None = None
         self.closed = asyncio.get_running_loop().create_future()
@@ -40,7 +90,14 @@ class Channel(asyncio.Protocol):
     def send(self, kind: bytes, header: Mapping[str, Any], body: bytes = b"") -> None:
         if self._transport is None:
             raise ChannelClosed
+        if kind == EVENT:
+            self._spans_due = min(self._spans_due + 1, 2)  # those of the event before may still be on their way
         self._transport.write(pack(kind, header, body))
+
+    @property
+    def unread(self) -> bool:
+        """Whether frames have come that nobody has asked for."""
+        return bool(self._frames)
 
     async def receive(self) -> Frame:
         """The next frame; raises ChannelClosed after the last one."""
@@ -62,10 +119,7 @@ class Channel(asyncio.Protocol):
         self._buffer += data
         try:
             while (frame := self._next()) is not None:
-                if frame.kind == SPANS:
-                    self.on_spans(frame.body)
-                else:
-                    self._frames.append(frame)
+                self._take(frame)
         except ValueError:  # a handler has written into the socket
             self.close()
         if self._frames:
@@ -76,16 +130,28 @@ class Channel(asyncio.Protocol):
         self.closed.set_result(None)
         self._wake()
 
+    def _take(self, frame: Frame) -> None:
+        if frame.kind == SPANS:
+            self._spans_due -= 1
+            if self._spans_due < 0:
+                raise ValueError("spans of no event")
+            self.on_spans(frame.body)
+        elif len(self._frames) < _MOST_WAITING:
+            self._frames.append(frame)
+        else:
+            raise ValueError("more frames than were asked for")
+
     def _next(self) -> Frame | None:
         if len(self._buffer) < PREFIX_SIZE:
             return None
         kind, head, body = lengths(bytes(self._buffer[:PREFIX_SIZE]))
-        if head > _HEADER_LIMIT or body > self._body_limit:
+        if kind not in _HEADERS or head > _HEADER_LIMIT or body > self._body_limit:
             raise ValueError("no frame")
         start, end = PREFIX_SIZE + head, PREFIX_SIZE + head + body
         if len(self._buffer) < end:
             return None
-        frame = Frame(kind, json.loads(self._buffer[PREFIX_SIZE:start]), bytes(self._buffer[start:end]))
+        header = _HEADERS[kind].model_validate_json(bytes(self._buffer[PREFIX_SIZE:start]))
+        frame = Frame(kind, header.model_dump(), bytes(self._buffer[start:end]))
         del self._buffer[:end]
         return frame
 

@@ -15,7 +15,7 @@ from typing import Any
 from local.logs import FunctionLog
 from local.sandbox import faults
 from local.sandbox.channel import Channel, ChannelClosed, Output
-from local.sandbox.frames import EVENT, FAILED, INIT, LISTENING, RESULT
+from local.sandbox.frames import BEGUN, ERROR, EVENT, FAILED, INIT, LISTENING, READY, RESULT, Frame
 from local.sandbox.how import How
 from local.sandbox.launcher import Exit, Launcher, Process, kill_group
 from local.sandbox.usage import Memory, cpu_ms_of
@@ -160,7 +160,7 @@ class Sandbox:
         try:
             async with asyncio.timeout(limit):
                 self._channel.send(INIT, self._init())
-                while (frame := await self._channel.receive()).kind == LISTENING:
+                while (frame := await self._received(READY, FAILED, LISTENING)).kind == LISTENING:
                     self._around.report(f"{self.spec.name} waits for a debugger at 127.0.0.1:{self.how.debug_port}")
         except TimeoutError:
             raise InitFailed(await self._timed_out(request_id, limit or 0.0)) from None
@@ -186,13 +186,16 @@ class Sandbox:
             "trace": trace,
             "client_context": client_context,
         }
+        if self._channel.unread:  # a handler has forged them: its sandbox answers nobody any more
+            await self.end()
+            raise NotBegun
         self._started, self._began, self._tail = time.perf_counter(), 0.0, ""
         try:
             async with asyncio.timeout(self.timeout):
                 self._channel.send(EVENT, header, event)
-                begun = (await self._channel.receive()).header
+                begun = (await self._received(BEGUN)).header
                 self._began, self._cpu_ms = begun["began"], begun["cpu_ms"]
-                frame = await self._channel.receive()
+                frame = await self._received(RESULT, ERROR)
         except TimeoutError:
             return await self._timed_out(request_id, self.spec.timeout)
         except ChannelClosed:
@@ -204,6 +207,13 @@ class Sandbox:
         self._learn(frame.header)
         status = "success" if frame.kind == RESULT else "error"
         return self._outcome(frame.body, status, frame.header["cpu_ms"], frame.header["calls"])
+
+    async def _received(self, *kinds: bytes) -> Frame:
+        """The next frame; raises ChannelClosed, also for one that is out of place: a handler has forged it."""
+        frame = await self._channel.receive()
+        if frame.kind not in kinds:
+            raise ChannelClosed
+        return frame
 
     async def end(self) -> Exit:
         """Kill it and wait until it is gone. Harmless when it is."""

@@ -98,6 +98,8 @@ def test_refusals_are_boto3s_own_classes(functions: Any) -> None:
         functions.invoke(FunctionName="nothing")
     with pytest.raises(functions.exceptions.InvalidRequestContentException, match="Could not parse"):
         functions.invoke(FunctionName="tick", Payload=b"{")
+    with pytest.raises(functions.exceptions.InvalidRequestContentException, match="Could not parse"):
+        functions.invoke(FunctionName="tick", Payload=b"[" * 200_000)
     with pytest.raises(ClientError, match=r"\(RequestEntityTooLargeException\).* must be smaller than"):
         functions.invoke(FunctionName="tick", Payload=b'"' + b"x" * 22_000_000 + b'"')
     with pytest.raises(functions.exceptions.InvalidParameterValueException, match="Later"):

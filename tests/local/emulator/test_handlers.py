@@ -83,6 +83,34 @@ def test_a_handler_that_spoils_our_socket_ends_its_own_sandbox_only(sample: Lab,
     assert trouble(sample, kind)["errorType"] == "Runtime.ExitError"
 
 
+_ENDED = '{"max_memory_kb": 1, "files": [], "cpu_ms": 1, "calls": {}}'
+
+
+@pytest.mark.parametrize(
+    ("kind_of_frame", "header", "times"),
+    [
+        ("D", "{}", 1),
+        ("D", "[]", 1),
+        ("D", "[" * 9000, 1),
+        ("D", _ENDED.replace("[]", "7"), 1),
+        ("B", '{"began": 1, "cpu_ms": 1}', 1),
+        ("Z", "{}", 1),
+        ("S", "{}", 9),
+    ],
+)
+def test_a_forged_frame_ends_the_sandbox_it_comes_from(
+    sample: Lab, kind_of_frame: str, header: str, times: int
+) -> None:
+    found = trouble(sample, "forge", kind_of_frame=kind_of_frame, header=header, times=times)
+    assert found["errorType"] == "Runtime.ExitError"
+
+
+def test_a_forged_result_is_the_result_of_no_other_invocation(sample: Lab) -> None:
+    forged = sample.invoke("trouble", {"kind": "forge", "kind_of_frame": "D", "header": _ENDED, "body": '"forged"'})
+    assert answer(forged) == "forged"
+    assert [answer(sample.invoke("trouble", {"kind": "log"})) for _ in range(3)] == ["ok"] * 3
+
+
 def test_megabytes_of_output_pass_and_the_end_of_them_is_kept(sample: Lab) -> None:
     invocation = sample.invoke("trouble", {"kind": "print_megabytes"})
     assert answer(invocation) == "printed"
