@@ -7,10 +7,10 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
-from local.invoker import Invocation, Limits, UnknownFunction
-from local.sandbox.how import How
+from local.invocation import Invocation, Invokes
+from local.invoker import UnknownFunction
 from local.sandbox.launcher import LaunchFailed
 from local.sandbox.pool import Busy, Refused
 from local.sandbox.sandbox import ARN
@@ -20,23 +20,6 @@ from local.template.spec import Asynchronous
 _MOST_EVENTS = 10_000
 _MOST_HOPS = 16  # where AWS ends functions that invoke each other in a circle
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0  # seconds, for a place to run
-
-
-class Invokes(Protocol):
-    limits: Limits
-
-    async def invoke(
-        self,
-        name: str,
-        event: Mapping[str, Any] | bytes,
-        *,
-        request_id: str | None = None,
-        trace: str | None = None,
-        source: str = "invoke",
-        how: How = ...,
-    ) -> Invocation:
-        """What the function makes of the event."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,13 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from local import xray
+from local.invocation import LIMITS, Invocation
 from local.logs import FunctionLog
 from local.reload import Renewal
 from local.sandbox import faults
@@ -24,7 +26,7 @@ from local.sandbox.report import Import, Report, end_line, start_line
 from local.sandbox.sandbox import InitFailed, NotBegun, OnSpans, Outcome, Sandbox, Surroundings
 from local.sandbox.walls import available
 from local.suggestions import there_are
-from local.template import MOST_ENVIRONMENT_BYTES, Template
+from local.template import Template
 from local.template.spec import FunctionSpec
 
 _ATTEMPTS = 3
@@ -44,48 +46,6 @@ class _LeftToOlder(Exception):
 
 class EventTooLarge(Refused):
     """The event is bigger than a function may be given (Lambda's RequestEntityTooLargeException)."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Bytes. Base64 makes a binary body a third bigger as an event."""
-
-    request_body: int
-    event: int
-    response: int
-    environment: int
-
-
-LIMITS = {
-    "local": Limits(request_body=11_534_336, event=20_971_520, response=20_971_520, environment=131_072),
-    "lambda": Limits(request_body=6_291_456, event=6_291_456, response=6_291_556, environment=MOST_ENVIRONMENT_BYTES),
-}
-
-
-@dataclass(frozen=True)
-class Invocation:
-    """A finished call. `payload` is the result, or the error object when `function_error` is set."""
-
-    request_id: str
-    function: str
-    payload: bytes
-    function_error: str | None
-    log: str
-    report: Report
-    event: bytes = b""
-    source: str = "invoke"
-    """Who called: http, queue, schedule, edge or invoke (the command line)."""
-    trace: str = ""
-    """The X-Ray trace header it ran with."""
-    started: float = 0.0
-    """When the event was accepted, in seconds since 1970."""
-
-    def json(self) -> Any:
-        """The result, or the error object, decoded."""
-        return json.loads(self.payload)
-
-    began: float = 0.0
-    """When the handler got it, by its own clock; 0 when it never did. What a replay freezes the clock to."""
 
 
 class Invoker:
@@ -199,7 +159,7 @@ class Invoker:
         if self._stopping:
             raise Busy("the invoker is stopping")
         request_id = request_id or str(uuid.uuid4())
-        task = asyncio.create_task(self._invoke(spec, body, request_id, trace or new_trace(), source, how))
+        task = asyncio.create_task(self._invoke(spec, body, request_id, trace or xray.new_header(), source, how))
         self._running.add(task)
         task.add_done_callback(self._finished)
         try:
@@ -388,11 +348,6 @@ class Invoker:
                     lease = await leases.enter_async_context(self._lease(spec, _USUAL))
                     if lease.sandbox is None:
                         await self._start(lease, f"init-{uuid.uuid4()}", _USUAL)
-
-
-def new_trace() -> str:
-    """An X-Ray trace header: what AWS puts on every request."""
-    return f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}"
 
 
 def _forks(template: Template, logs: Path, report: Callable[[str], None], on_spans: OnSpans | None) -> ForkLauncher:

@@ -24,8 +24,8 @@ FORBIDDEN = {
     "local.agent": {"avatars", "facet", "functions", "migrations"},
 }
 # The emulator: a template's functions and what calls them, whoever gives it sockets, settings and servers.
-CORE = {"asynchronous", "edge", "events", "gateway", "invoker", "logs", "manifest"}
-CORE |= {"records", "reload", "sandbox", "suggestions", "template", "triggers"}
+CORE = {"asynchronous", "edge", "events", "gateway", "invocation", "invoker", "logs", "manifest"}
+CORE |= {"records", "reload", "sandbox", "suggestions", "template", "triggers", "xray"}
 BESIDE = {
     "edge/app.py": {"services"},  # signatures, as the S3 server checks them
     "edge/functions.py": {"services"},

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from local.cloud import control, status
 from local.cloud.triggers import Triggers
-from local.invoker import Invocation, Invoker, UnknownFunction
+from local.invocation import Invocation
+from local.invoker import Invoker, UnknownFunction
 from local.records.replay import CannotReplay, replay
 from local.records.ring import RecordNotFound, RecordsUnreadable
 from local.sandbox.how import How

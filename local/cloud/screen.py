@@ -22,7 +22,7 @@ from local.records.redact import redact
 if TYPE_CHECKING:
     from local.cloud.up import Stack
     from local.gateway.app import RequestLine
-    from local.invoker import Invocation
+    from local.invocation import Invocation
 
 _REFRESH_SECONDS = 0.25
 _DEPTHS_SECONDS = 1.0

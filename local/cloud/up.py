@@ -24,7 +24,8 @@ from local.cloud.triggers import Triggers
 from local.edge import serving as edge
 from local.events import Shape
 from local.gateway.app import Gateway, RequestLine, create_app
-from local.invoker import Invocation, Invoker, Runtime
+from local.invocation import Invocation
+from local.invoker import Invoker, Runtime
 from local.records.recorder import Recorder, is_on
 from local.records.ring import Ring
 from local.services import agent, rabbitmq

@@ -10,13 +10,14 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
-from local.asynchronous import EventQueue, Invokes
+from local.asynchronous import EventQueue
 from local.edge.errors import AwsError
 from local.edge.functions import Functions, too_large
 from local.edge.objects import ObjectStore
 from local.events.response import HttpResponse
 from local.gateway.incoming import LOOPBACK_NAMES, BodyTooLarge, Disconnected, Incoming, Receive, Scope, Send
 from local.gateway.replies import send_response
+from local.invocation import Invokes
 from local.services.objects import signature
 from local.services.objects.errors import S3Error
 from local.services.objects.keys import Key

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from local import manifest
 from local.events import HttpResponse, Shape
 from local.gateway import cors
-from local.gateway.call import Invokes, Target, call, response_of
+from local.gateway.call import Answering, Target, call, response_of
 from local.gateway.fronts import BALANCER
 from local.gateway.incoming import LOOPBACK_NAMES, Disconnected, Incoming, Receive, Scope, Send, is_loopback
 from local.gateway.replies import Answered, json_response, not_routed, problem, send_response
 from local.gateway.routes import RouteTable
-from local.invoker import Invocation
+from local.invocation import Invocation
 from local.suggestions import there_are
 from local.template import Template
 from local.template.spec import FunctionSpec
@@ -41,7 +41,7 @@ class RequestLine:
 
 def create_app(
     template: Template,
-    invoker: Invokes,
+    invoker: Answering,
     *,
     hosts: Iterable[str] = (),
     on_request: Callable[[RequestLine], None] | None = None,
@@ -60,7 +60,7 @@ class Gateway:
     def __init__(
         self,
         template: Template,
-        invoker: Invokes,
+        invoker: Answering,
         hosts: frozenset[str],
         on_request: Callable[[RequestLine], None] | None,
         shape: Shape | None,

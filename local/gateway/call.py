@@ -4,13 +4,15 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
+from local import xray
 from local.events import HttpResponse, MalformedResponse, Shape, decode_response, event_for
 from local.gateway.fronts import FRONTS, Front
 from local.gateway.incoming import BodyTooLarge, Incoming
 from local.gateway.replies import problem, retry_after
-from local.invoker import LIMITS, EventTooLarge, Invocation, Limits, new_trace
+from local.invocation import LIMITS, Invocation, Invokes, Limits
+from local.invoker import EventTooLarge
 from local.sandbox import faults
 from local.sandbox.launcher import LaunchFailed
 from local.sandbox.pool import Refused, Throttled
@@ -20,24 +22,11 @@ from local.template.spec import Cors
 _DEPLOYMENT_ERRORS = ("Runtime.ImportModuleError", "Runtime.UserCodeSyntaxError", "Runtime.HandlerNotFound")
 
 
-class Invokes(Protocol):
+class Answering(Invokes, Protocol):
     """What the gateway needs of an invoker. `broken` has the errors that keep functions at their old versions."""
-
-    limits: Limits
 
     @property
     def broken(self) -> Mapping[str, str]:
-        raise NotImplementedError
-
-    async def invoke(
-        self,
-        name: str,
-        event: Mapping[str, Any] | bytes,
-        *,
-        request_id: str | None = None,
-        trace: str | None = None,
-        source: str = "invoke",
-    ) -> Invocation:
         raise NotImplementedError
 
     def sandboxes(self) -> dict[str, dict[str, int]]:
@@ -64,7 +53,7 @@ async def call(
     invoker: Invokes, incoming: Incoming, target: Target, request_id: str, *, way_around: str = ""
 ) -> Invocation:
     """Read the request and invoke the function with it. Raises Answered and Disconnected."""
-    limit, trace = invoker.limits.request_body, incoming.headers.get("x-amzn-trace-id") or new_trace()
+    limit, trace = invoker.limits.request_body, incoming.headers.get("x-amzn-trace-id") or xray.new_header()
     front, strict = target.front, invoker.limits == LIMITS["lambda"]
     limit = min(limit, front.carries) if strict and front.carries else limit
     try:

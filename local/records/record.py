@@ -2,13 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # the command line reads records without the invoker
-    from local.invoker import Invocation
+from local import xray
+from local.invocation import Invocation
 
 _HTTP_STATUS = re.compile(rb'(?<!\\)"statusCode"\s*:\s*"?([1-5]\d\d)\b')
-_ROOT = re.compile(r"Root=1-([0-9a-f]{8})-([0-9a-f]{24})")
 _LOOKED_AT = 4096
 
 
@@ -39,8 +37,7 @@ class Record:
     log: str
 
     @classmethod
-    def of(cls, done: "Invocation", environment: str) -> "Record":
-        root = _ROOT.search(done.trace)
+    def of(cls, done: Invocation, environment: str) -> "Record":
         return cls(
             request_id=done.request_id,
             function=done.function,
@@ -53,7 +50,7 @@ class Record:
             error_type=done.report.error_type,
             http_status=None if done.function_error else http_status(done.payload),
             trace=done.trace,
-            trace_id=root[1] + root[2] if root else "",
+            trace_id=xray.ids(done.trace)[0] or "",
             environment=environment,
             report=str(done.report),
             whole=True,

@@ -5,14 +5,11 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from local.invocation import Invocation
 from local.records.record import http_status
 from local.records.ring import Ring
 from local.template.spec import FunctionSpec
-
-if TYPE_CHECKING:
-    from local.invoker import Invocation
 
 REPLAY = "replay"
 """The source of invocations that repeat a record: they are no records themselves."""
@@ -26,7 +23,7 @@ class Recorder:
         self._functions, self._logs = functions, logs
         self._fingerprints: dict[str, tuple[Mapping[str, str], str]] = {}
 
-    def __call__(self, done: "Invocation") -> None:
+    def __call__(self, done: Invocation) -> None:
         """Keep a finished invocation; after one that erased somebody's data nothing is kept."""
         spec = self._functions().get(done.function)
         if spec and spec.clears_records and not done.function_error and (http_status(done.payload) or 200) < 400:

@@ -10,13 +10,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
+from local.invocation import Invocation
 from local.records.record import Record
-
-if TYPE_CHECKING:
-    from local.invoker import Invocation
 
 _COLUMNS = tuple(field.name for field in fields(Record))
 _VERSION = 1
@@ -73,7 +71,7 @@ class Ring:
         self._lock = threading.Lock()
         self._writer: threading.Thread | None = None
 
-    def add(self, invocation: "Invocation", environment: str = "") -> None:
+    def add(self, invocation: Invocation, environment: str = "") -> None:
         """Keep a finished invocation; `environment` is a fingerprint of the function's settings."""
         if invocation.started > self._cleared:
             size = len(invocation.event) + len(invocation.payload)
@@ -266,7 +264,7 @@ class Ring:
             self._complained = True
 
 
-def _insert(conn: sqlite3.Connection, invocation: "Invocation", environment: str) -> None:
+def _insert(conn: sqlite3.Connection, invocation: Invocation, environment: str) -> None:
     record = Record.of(invocation, environment)
     size = len(record.event) + len(record.payload) + len(record.log)
     conn.execute(_INSERT, (size, *(getattr(record, name) for name in _COLUMNS)))

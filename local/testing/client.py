@@ -22,7 +22,8 @@ from local.cloud.broker import Broker
 from local.cloud.declarations import declare_missing
 from local.events import Shape
 from local.gateway.app import Application, create_app
-from local.invoker import Invocation, Invoker
+from local.invocation import Invocation
+from local.invoker import Invoker
 from local.template import Template
 from local.template.spec import QueueMapping
 from local.testing.caller import Caller

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from local.invoker import LIMITS, Invocation, UnknownFunction, new_trace
+from local import xray
+from local.invocation import LIMITS, Invocation
+from local.invoker import UnknownFunction
 from local.sandbox import faults
 from local.sandbox.bootstrap import handle
 from local.sandbox.frames import RESULT
@@ -50,7 +52,7 @@ class InProcess:
         """Call the function here and now. Raises UnknownFunction."""
         spec = self._spec(name)
         body = event if isinstance(event, bytes) else json.dumps(event).encode()
-        request_id, trace, started = request_id or str(uuid.uuid4()), trace or new_trace(), time.time()
+        request_id, trace, started = request_id or str(uuid.uuid4()), trace or xray.new_header(), time.time()
         attempt, printed = _Attempt(self._surroundings, spec), io.StringIO()
         begun = time.perf_counter()
         header = {"request_id": request_id, "trace": trace, "deadline_ms": int((started + spec.timeout) * 1000)}

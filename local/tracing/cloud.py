@@ -4,18 +4,16 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Container, Coroutine, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
+from local import xray
 from local.gateway.incoming import Receive, Scope, Send
+from local.invocation import Invocation
 from local.records.ring import Ring
-from local.tracing import xray
 from local.tracing.sdk import Tracer, header_of, plain
-
-if TYPE_CHECKING:
-    from local.invoker import Invocation
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -83,7 +81,7 @@ class Tracing:
 
         return serve
 
-    def note(self, done: "Invocation") -> None:
+    def note(self, done: Invocation) -> None:
         """The start of a sandbox, and an invocation that ended with its sandbox.
 
         Schedules run all day long: of each function's uneventful runs one a minute is kept.
@@ -104,7 +102,7 @@ class Tracing:
             end = done.began + report.duration_ms / 1000
             self._made(done, done.function, "server", done.began, end, report.error_type)
 
-    def _made(self, done: "Invocation", name: str, kind: str, start: float, end: float, error: str | None) -> None:
+    def _made(self, done: Invocation, name: str, kind: str, start: float, end: float, error: str | None) -> None:
         named = {"faas.invocation_id": done.request_id, "faas.trigger": _TRIGGERS.get(done.source, "other")}
         span = self._tracer(done.function).start(name, kind, done.trace, named, at=start)
         if error:
@@ -124,10 +122,10 @@ def _plain(told: Sequence[ReadableSpan | bytes], dull: Container[str]) -> Iterat
         yield from (span for span in spans if span["trace_id"] not in dull)
 
 
-def continuing(invoke: Callable[..., Awaitable["Invocation"]]) -> Callable[..., Coroutine[Any, Any, "Invocation"]]:
+def continuing(invoke: Callable[..., Awaitable[Invocation]]) -> Callable[..., Coroutine[Any, Any, Invocation]]:
     """`invoke` for messages: in their trace where they are all of one, else in a trace of its own."""
 
-    async def call(name: str, event: Mapping[str, Any] | bytes, /, *, source: str) -> "Invocation":
+    async def call(name: str, event: Mapping[str, Any] | bytes, /, *, source: str) -> Invocation:
         came_with = [xray.of_traceparent(text) for text in _traceparents(event)] if isinstance(event, Mapping) else []
         one = len({header and xray.ids(header)[0] for header in came_with}) == 1
         return await invoke(name, event, source=source, trace=came_with[0] if one else None)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from local.invoker import Invocation
+from local.invocation import Invocation
 from local.sandbox.launcher import LaunchFailed
 from local.sandbox.pool import Refused
 

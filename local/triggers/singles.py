@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from local.events import message_event
-from local.invoker import Invocation
+from local.invocation import Invocation
 from local.template.spec import QueueMapping
 from local.triggers.amqp import Consumer, ConsumerLost, Delivery, Pause
 from local.triggers.invocations import Failed, Invoke, succeeding

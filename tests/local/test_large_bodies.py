@@ -8,14 +8,14 @@ import httpx
 
 from local import template
 from local.gateway.app import create_app
-from local.gateway.call import Invokes
-from local.invoker import LIMITS
+from local.gateway.call import Answering
+from local.invocation import LIMITS
 from tests.stacks import PROJECT
 
 
 def post(path: str, body: bytes) -> httpx.Response:
     """Under the limits of Lambda, to a gateway whose functions are never reached."""
-    invoker = cast(Invokes, SimpleNamespace(limits=LIMITS["lambda"], broken={}))
+    invoker = cast(Answering, SimpleNamespace(limits=LIMITS["lambda"], broken={}))
     app: Any = create_app(template.load(PROJECT / "template.yaml"), invoker)
 
     async def call() -> httpx.Response:

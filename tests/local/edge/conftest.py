@@ -16,7 +16,8 @@ from local.asynchronous import EventQueue
 from local.cloud import listen
 from local.cloud.state import State
 from local.edge.app import create_app
-from local.invoker import Invocation, Invoker
+from local.invocation import Invocation
+from local.invoker import Invoker
 from local.template import load
 from tests.local.emulator.lab import SECRET as SETTING
 from tests.local.emulator.lab import copy_sample

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from local.asynchronous import Event, EventQueue
-from local.invoker import LIMITS, Invocation, UnknownFunction
+from local.invocation import LIMITS, Invocation
+from local.invoker import UnknownFunction
 from local.sandbox.how import How
 from local.sandbox.pool import Throttled
 from local.sandbox.report import Report

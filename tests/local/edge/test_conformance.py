@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from local.invoker import Invocation, Invoker
+from local.invocation import Invocation
+from local.invoker import Invoker
 from local.sandbox.how import How
 from local.template import load
 from tests.local.edge.answers import handler as answers

@@ -12,7 +12,8 @@ from typing import Any, Literal, TypeVar
 import httpx
 
 from local.gateway.app import Application, RequestLine, create_app
-from local.invoker import Invocation, Invoker
+from local.invocation import Invocation
+from local.invoker import Invoker
 from local.sandbox.pool import Bounds
 from local.template import Template, load
 

@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
-from local.invoker import Invocation
+from local.invocation import Invocation
 from local.sandbox.how import How
 from local.sandbox.sandbox import Sandbox
 from tests.local.emulator.lab import Lab, answer, error, lab

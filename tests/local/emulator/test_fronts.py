@@ -13,7 +13,8 @@ from local.events import SHAPES, Shape
 from local.gateway import app, fronts
 from local.gateway.app import Gateway
 from local.gateway.fronts import FRONTS, Front
-from local.invoker import Invocation, Invoker
+from local.invocation import Invocation
+from local.invoker import Invoker
 from local.template import load
 from tests.local.emulator.lab import SECRET, Lab, lab
 from tests.local.emulator.test_gateway import ORIGIN, PREFLIGHT, event, problem
@@ -153,8 +154,8 @@ class Answers:
         event: Mapping[str, Any] | bytes,
         *,
         request_id: str | None = None,
-        trace: str | None = None,
         source: str = "invoke",
+        **given: Any,
     ) -> Invocation:
         self.sources.append(source)
         report = (await self._invoker.invoke("tick", b"{}")).report

@@ -16,7 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
-from local.invoker import EventTooLarge, Invocation, UnknownFunction
+from local.invocation import Invocation
+from local.invoker import EventTooLarge, UnknownFunction
 from local.sandbox.pool import Bounds, Busy, Throttled
 from local.sandbox.preload import preload
 from tests.local.emulator.lab import SECRET, Lab, answer, copy_sample, error, lab

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local.events import RmqMessage, cloud_event, message_event
-from local.invoker import Invocation
+from local.invocation import Invocation
 from local.sandbox.pool import Busy
 from local.sandbox.report import Report
 from local.template.spec import QueueMapping

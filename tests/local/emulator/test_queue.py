@@ -16,7 +16,7 @@ from urllib.parse import quote
 import pika  # type: ignore[import-untyped] # pika ships no py.typed
 import pytest
 
-from local.invoker import Invocation
+from local.invocation import Invocation
 from local.template.spec import QueueMapping
 from local.triggers.queue import QueueTrigger
 from tests.local.emulator.lab import Lab, lab

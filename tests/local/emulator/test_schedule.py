@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local.invoker import Invocation
+from local.invocation import Invocation
 from local.sandbox.pool import Busy
 from local.sandbox.report import Report
 from local.template.spec import Schedule

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from local.invoker import Invocation
+from local.invocation import Invocation
 from local.records.ring import RecordNotFound, RecordsUnreadable, Ring
 from local.sandbox.report import Report
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from local.gateway.incoming import Receive, Scope, Send
-from local.invoker import Invocation
+from local.invocation import Invocation
 from local.records.ring import Ring
 from local.sandbox.report import Report
 from local.tracing.cloud import Tracing, continuing

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from local import cli
 from local.cloud.state import State
-from local.invoker import Invocation
+from local.invocation import Invocation
 from local.logs import FunctionLog
 from local.records.ring import Ring
 from local.sandbox.report import Report
