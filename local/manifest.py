@@ -35,4 +35,5 @@ def _trigger(spec: FunctionSpec) -> str:
     sources = [f"queue {mapping.queue}" for mapping in spec.queues]
     sources += [f"schedule {schedule.expression}" for schedule in spec.schedules]
     sources += ["function URL"] if spec.url else []
+    sources += [f"{len(spec.routes)} route{'s' * (len(spec.routes) > 1)}"] if spec.routes else []
     return ", ".join(sources) or "invoked by an operator"

@@ -85,7 +85,8 @@ def invoke(
 ) -> None:
     """Invoke function NAME once and print its answer.
 
-    The event is made for what triggers it, unless --event gives one whole. Exit code 1 when it failed.
+    NAME may also be the template's, as NotesFunction. The event is made for what triggers it, unless --event gives one
+    whole. Exit code 1 when it failed.
 
     \b
     facet invoke register_user --body '{"name": "Ada", "email": "ada@example.com", "password": "correct horse"}'
@@ -95,6 +96,7 @@ def invoke(
     from local.verbs import invoke_event
 
     found = project.find(template)
+    name = next((spec.name for spec in found.read().functions.values() if spec.logical_id == name), name)
     event = invoke_event.build(found, name, **options)
     client = Client(State.open(found.root).run)
     with debugger(client, found.root, port if debug else None) as debug_port:

@@ -221,10 +221,11 @@ Resources:
     return tmp_path
 
 
-def test_invoke_refuses_an_event_that_no_source_would_send(project: Path) -> None:
+@pytest.mark.parametrize("name", ["echo", "EchoFunction"])
+def test_invoke_refuses_an_event_that_no_source_would_send(project: Path, name: str) -> None:
     file = project / "event.json"
     file.write_text(json.dumps({**MADE["furl"], "rawPath": "x"}))
-    arguments = ["invoke", "echo", "--event", str(file), "--template", str(project / "template.yaml")]
+    arguments = ["invoke", name, "--event", str(file), "--template", str(project / "template.yaml")]
     refused = CliRunner().invoke(cli.main, arguments)
     assert (refused.exit_code, "rawPath: not a path" in refused.output) == (1, True)
     assert "--no-check" in refused.output

@@ -28,6 +28,7 @@ def test_without_a_running_stack_there_are_no_addresses(project: Path) -> None:
     assert list(rows["echo"]) == KEYS
     assert (rows["echo"]["url"], rows["echo"]["host_url"], rows["echo"]["sandboxes"]) == (None, None, None)
     assert {route["url"] for route in rows["echo"]["routes"]} == {None}
+    assert rows["echo"]["trigger"].endswith(f"{len(rows['echo']['routes'])} routes")
     assert rows["consume"]["queues"] == ["results"]
     assert rows["tick"]["schedules"] == ["rate(1 minute)", "cron(30 3 * * ? *)"]
     assert rows["single"]["reserved_concurrency"] == 2
