@@ -1,5 +1,6 @@
 """Where any process on this machine may send its spans: OTLP over HTTP, `POST /v1/traces`."""
 
+import asyncio
 import contextlib
 import zlib
 from collections.abc import AsyncIterator, Callable
@@ -60,7 +61,7 @@ async def _collected(incoming: Incoming, keep: Keep) -> HttpResponse:
         raise problem(415, "Unsupported Media Type", f"Send {_PROTOBUF} or {_JSON}.", "MEDIA_TYPE_UNKNOWN")
     try:
         body = _unpacked(await incoming.body(_LIMIT), incoming.headers.get("content-encoding", "identity"))
-        keep(otlp.spans(body, as_json=kind == _JSON))
+        keep(await asyncio.to_thread(otlp.spans, body, as_json=kind == _JSON))  # requests do not wait for megabytes
     except BodyTooLarge as exc:
         raise problem(413, "Content Too Large", f"Send at most {_LIMIT} bytes.", "BODY_TOO_LARGE") from exc
     except otlp.Malformed as exc:

@@ -101,8 +101,8 @@ def _row(same: Sequence[Span], known: dict[str, Span], depth: int, begin: float,
     first = same[0]
     told = [f"{by(first)} {_TIMES}{len(same)}"] if len(same) > 1 else [first["name"], *_notes(first, known)]
     return Row(
-        service=redact(first["service"]),
-        name=redact(" ".join(told)),
+        service=_printable(first["service"]),
+        name=_printable(" ".join(told)),
         depth=depth,
         start=first["start"] - begin,
         end=max(span["end"] for span in same) - begin,
@@ -110,6 +110,11 @@ def _row(same: Sequence[Span], known: dict[str, Span], depth: int, begin: float,
         kind=first["kind"],
         is_error=any(span["status"] == "error" for span in same),
     )
+
+
+def _printable(text: str) -> str:
+    """Without secrets, and nothing that a terminal takes for an order: anybody may have sent it."""
+    return "".join(character if character.isprintable() else "?" for character in redact(text))
 
 
 def _notes(span: Span, known: dict[str, Span]) -> Iterable[str]:

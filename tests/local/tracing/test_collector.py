@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import threading
 import zlib
 from typing import Any
 
@@ -15,6 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
+from local.tracing import otlp
 from local.tracing.collector import create_app
 
 PROTOBUF, JSON = {"content-type": "application/x-protobuf"}, {"content-type": "application/json; charset=utf-8"}
@@ -162,3 +164,11 @@ def test_only_exports_of_programs_on_this_machine_are_taken(
 ) -> None:
     assert collector.post(recorded(), **{"headers": PROTOBUF, **options}).status_code == status
     assert collector.kept == []
+
+
+def test_the_other_requests_of_the_stack_do_not_wait_for_an_export(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(otlp, "spans", lambda body, as_json: [{"thread": threading.current_thread()}])
+    assert collector.post(export(SPAN), JSON).status_code == 200
+    assert collector.kept != [{"thread": threading.main_thread()}]

@@ -95,3 +95,8 @@ def test_a_chain_of_thousands_is_drawn() -> None:
 
 def test_secrets_in_names_are_not_shown() -> None:
     assert "hunter2" not in "".join(text([span(1, None, "GET /?password=hunter2", 0, 1)]))
+
+
+def test_what_a_terminal_would_obey_is_not_printed() -> None:
+    [line] = text([span(1, None, "GET /\x1b[2J\nforged", 0, 1)])
+    assert "GET /?[2J?forged" in line
