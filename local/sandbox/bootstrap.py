@@ -122,12 +122,12 @@ def _prepare(wire: Wire, *, debug_port: int | None, frozen_at: float | None) -> 
 
 def _enter(init: Mapping[str, Any]) -> None:
     """Become the function's environment: its variables, paths, folder and streams, and nothing of the parent's."""
+    own = os.environ.get("PYTHONPATH")  # from its launcher
     os.environ.clear()
     os.environ.update(init["environment"])
     time.tzset()
     walls.enter(shared=init["roots"], **init["tmp"])
     os.chdir(init["code"])
-    own = str(Path(__file__).resolve().parents[2])
     sys.path[:] = [init["code"], *init["layers"], *(path for path in sys.path if path not in ("", own))]
     for name in own_modules():
         sys.modules.pop(name, None)

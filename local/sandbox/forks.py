@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from local.sandbox.launcher import Exit, LaunchFailed, Process, clean_environment, interpreter, kill_group
+from local.sandbox.launcher import Exit, LaunchFailed, Process, clean_environment, interpreter
+from local.sandbox.orphan import kill_group
 from local.sandbox.zygote import MESSAGE_SIZE
 
 _READY_SECONDS = 60.0

@@ -1,9 +1,7 @@
 """Starts sandbox processes: forked from a zygote, or as fresh interpreters where fork is of no use."""
 
 import asyncio
-import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -11,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+from local.sandbox.orphan import kill_group
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -109,11 +109,5 @@ def interpreter(module: str, *options: str) -> Sequence[str]:
 def clean_environment() -> dict[str, str]:
     """What our own processes start with: nothing of the shell that a function could read or come to depend on."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
-    return {**kept, "PYTHONPATH": str(ROOT)}
-
-
-def kill_group(pid: int) -> None:
-    """Kill a process and all of its group, which may outlive it."""
-    for kill in (os.killpg, os.kill):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            kill(pid, signal.SIGKILL)
+    installed = ROOT.name in ("site-packages", "dist-packages")  # every interpreter looks there anyway
+    return kept if installed else {**kept, "PYTHONPATH": str(ROOT)}

@@ -1,5 +1,6 @@
 """Lets no process outlive the one that started it, and no grandchild outlive its sandbox."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -25,6 +26,13 @@ def adopt_orphans() -> None:
     """Become the parent of descendants whose own parent has ended."""
     if sys.platform == "linux":
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def kill_group(pid: int) -> None:
+    """Kill a process and all of its group, which may outlive it."""
+    for kill in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(pid, signal.SIGKILL)
 
 
 def _prctl(option: int, value: int) -> None:

@@ -17,7 +17,8 @@ from local.sandbox import faults
 from local.sandbox.channel import Channel, ChannelClosed, Output
 from local.sandbox.frames import BEGUN, ERROR, EVENT, FAILED, INIT, LISTENING, READY, RESULT, Frame
 from local.sandbox.how import How
-from local.sandbox.launcher import Exit, Launcher, Process, kill_group
+from local.sandbox.launcher import Exit, Launcher, Process
+from local.sandbox.orphan import kill_group
 from local.sandbox.usage import Memory, cpu_ms_of
 from local.sandbox.variables import lambda_environment
 from local.template.spec import FunctionSpec

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from local.sandbox.bootstrap import own_modules, serve
-from local.sandbox.orphan import adopt_orphans, end_with_parent
+from local.sandbox.orphan import adopt_orphans, end_with_parent, kill_group
 from local.sandbox.preload import preload
 
 MESSAGE_SIZE = 128 * 1024
@@ -104,13 +104,13 @@ class Zygote:
 
     def _kill(self, pid: int) -> None:
         if pid in self._sandboxes:  # not yet waited for, so the number is still its own
-            _kill_group(pid)
+            kill_group(pid)
 
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
                 if ended.si_pid in self._sandboxes:
-                    _kill_group(ended.si_pid)  # what it started ends with it
+                    kill_group(ended.si_pid)  # what it started ends with it
                 pid, status = os.waitpid(ended.si_pid, 0)
                 sandbox = self._sandboxes.pop(pid, None)
                 if sandbox is not None:
@@ -121,7 +121,7 @@ class Zygote:
 
     def _end(self) -> None:
         for pid in self._sandboxes:
-            _kill_group(pid)
+            kill_group(pid)
         children = Path(f"/proc/self/task/{os.getpid()}/children")
         with contextlib.suppress(OSError):
             while pids := children.read_text().split():
@@ -129,12 +129,6 @@ class Zygote:
                     os.kill(pid, signal.SIGKILL)
                     os.waitpid(pid, 0)
         os._exit(0)
-
-
-def _kill_group(pid: int) -> None:
-    for kill in (os.killpg, os.kill):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            kill(pid, signal.SIGKILL)
 
 
 def main() -> None:
