@@ -253,7 +253,7 @@ def test_colours_of_a_wide_profile_are_converted_to_srgb() -> None:
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
-@pytest.mark.parametrize("profile", [b"nonsense", b"\0" * 128, LAB])
+@pytest.mark.parametrize("profile", [b"nonsense", b"\0" * 128, LAB], ids=["nonsense", "zeros", "lab"])
 def test_a_profile_that_does_not_fit_is_ignored(form: str, profile: bytes) -> None:
     kept = accepted(encoded(Image.new("RGB", (64, 64), (250, 10, 10)), form, icc_profile=profile))
     assert close(kept.getpixel((30, 30)), (250, 10, 10))
