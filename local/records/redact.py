@@ -22,9 +22,10 @@ _SECRET_NAME = re.compile(
 _NO_SECRET_NAME = re.compile(r"^(?:max|num|total|used)tokens$|token(?:type|count|limit|url|uri|expire\w*)$|^tokeniz")
 _LOOKS = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
-    r"|\beyJ[\w-]{5,}(?:\.[\w-]*){2,4}"  # a JWT, or an encrypted one
+    r"|\beyJ[\w-]{5,}(?:\.[\w-]*){2,4}(?:\\?\s*\n\s*[\w.-]{16,}(?!\S))*"  # a JWT, or an encrypted one
+    r"|\beyJ[\w-]{5,}\.[\w.-]*(?:\\?\s*\n\s*[\w.-]{16,}(?!\S))+"  # one that was wrapped
     r"|\b(?i:Bearer|Basic)\s+[\w.~+/=-]{6,}"
-    r"|(?<=://)[^/\s:@\"'\\]*:[^/\s@\"'\\]+(?=@)"  # user:password@ of an address
+    r"|(?<=://)[^/\s:@\"'\\]*:[^/\s\"'\\]+(?=@)"  # user:password@ of an address
     r"|\$(?:argon2\w*|2[abxy]|scrypt|pbkdf2[\w-]*|[156y])\$[\w./+=,$-]+"  # a password hash
     r"|\b[a-z]{2,8}_(?:live|test|prod)_[\w-]{16,}"  # API keys, ours and those of others
     r"|\b(?:sk|rk|fk|gh[a-z]|github_pat|glpat|xox[a-z]|npm|hf)[_-][\w-]{16,}"
@@ -35,7 +36,10 @@ _LOOKS = re.compile(
 )
 _BASE64 = re.compile(r"(?<![\w+/=-])[\w+/-]{20,}={0,2}(?![\w+/=-])")
 _BARE = r"[^\s\"'\\&,;<>(){}\[\]]+"
-_NAME = re.compile(r"(?<![\w.-])(?:(?<=%)(?:26|3F))?([\w.-]*\w)(?:\\*[\"'])?\s*(?:=>?|%3D|:)\s*", re.IGNORECASE)
+_NEXT = r"(?<=[\"']),(?=\s*b?[\"'][^\"']*[\"']\s*[)\]])|(?<=\w)\s(?=\\*[\"'])"  # ("name", "value"), name 'value'
+_NAME = re.compile(
+    rf"(?<![\w.-])(?:(?<=%)(?:26|3F))?([\w.-]*\w)(?:\\*[\"'])?\s*(?:=>?|%3D|:|{_NEXT})\s*", re.IGNORECASE
+)
 _VALUE = re.compile(
     r"[bruf]{0,2}(?P<quote>\\*[\"'])(?:.*?(?<!\\)(?P=quote)|.*)|\[(?!redacted).*?(?:\]|\Z)|\{.*?(?:\}|\Z)"
     rf"|(?:(?:Bearer|Basic|Digest|AWS4-HMAC-SHA256)\s+)?{_BARE}(?P<more>(?:[ ]+(?!\S*[=:]){_BARE})*)",

@@ -220,3 +220,19 @@ def test_a_value_that_never_ends_is_cut() -> None:
         deep = [deep]
     assert REDACTED in json.dumps(redacted(deep))
     assert redact('{"a": "\\ud800", "password": "x"}') == '{"a": "\\ud800", "password": "[redacted]"}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ValueError: nobody signs in with password 'hunter2hunter2'",
+        "KeyError: ('access-token', 'hunter2hunter2')",
+        "[(b'host', b'h'), (b'x-api-key', b'hunter2hunter2')]",
+        "postgresql://facet:p@hunter2hunter2@db/facet",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY\n  hunter2hunter2.dozjgNryP4J3jVmNHl0w5N\nEND",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY.dozjgNryP4J3\\\n hunter2hunter2jVmNHl0w5N",
+    ],
+)
+def test_secrets_in_the_texts_of_errors_are_found(text: str) -> None:
+    assert "hunter2" not in redact(text)
+    assert "END" in redact(text + "\nEND")
