@@ -82,7 +82,7 @@ class Edge:
         try:
             self._require_place(incoming)
             if service == "s3" and self._store:
-                await self._store(scope, receive, send)
+                await self._store.answer(incoming, send)
                 return
             response = await self._answer(incoming, receive, service)
         except Disconnected:

@@ -1,11 +1,11 @@
 """What the edge refuses, so that AWS's clients raise the class they would raise in the cloud."""
 
-import json
 from http import HTTPStatus
 from typing import Any
 from xml.sax.saxutils import escape
 
 from local.events.response import HttpResponse
+from local.gateway.replies import json_response, retry_after
 
 
 class AwsError(Exception):
@@ -18,14 +18,11 @@ class AwsError(Exception):
 
     def response(self, *, xml: bool = False) -> HttpResponse:
         """As JSON, or as the XML of the services that are called with forms."""
-        fault = "User" if self.status < HTTPStatus.INTERNAL_SERVER_ERROR else "Service"
-        headers = [("content-type", "text/xml" if xml else "application/json"), ("x-amzn-errortype", self.kind)]
-        if self.retry_after:
-            headers.append(("retry-after", str(self.retry_after)))
+        headers = (("x-amzn-errortype", self.kind), *(retry_after(self.retry_after) if self.retry_after else ()))
         if xml:
             error = f"<Code>{self.kind}</Code><Message>{escape(self.message)}</Message>"
-            return HttpResponse(
-                self.status, tuple(headers), (), f"<ErrorResponse><Error>{error}</Error></ErrorResponse>".encode()
-            )
-        body = {"Type": fault, "Message": self.message, "message": self.message, "__type": self.kind, **self.details}
-        return HttpResponse(self.status, tuple(headers), (), json.dumps(body).encode())
+            body = f"<ErrorResponse><Error>{error}</Error></ErrorResponse>"
+            return HttpResponse(self.status, (("content-type", "text/xml"), *headers), (), body.encode())
+        fault = "User" if self.status < HTTPStatus.INTERNAL_SERVER_ERROR else "Service"
+        told = {"Type": fault, "Message": self.message, "message": self.message, "__type": self.kind, **self.details}
+        return json_response(self.status, told, headers)

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from local.asynchronous import Event, EventQueue
 from local.edge.errors import AwsError
 from local.events.response import HttpResponse
+from local.gateway.replies import json_response
 from local.invocation import Invokes
 from local.invoker import EventTooLarge
 from local.sandbox.how import How
@@ -224,5 +225,4 @@ def _modified(spec: FunctionSpec) -> str:
 
 
 def _answer(body: dict[str, Any], **optional: Any) -> HttpResponse:
-    body |= {name: value for name, value in optional.items() if value is not None}
-    return HttpResponse(200, (("content-type", "application/json"),), (), json.dumps(body).encode())
+    return json_response(200, body | {name: value for name, value in optional.items() if value is not None})

@@ -1,10 +1,8 @@
 """Hands S3 requests on to the object store as they are, piece by piece, and its answers back."""
 
-from collections.abc import AsyncIterator
-
 import httpx
 
-from local.gateway.incoming import Receive, Scope, Send
+from local.gateway.incoming import Incoming, Send
 
 # Of one connection only; the server in front of this app writes `date` itself.
 _OWN = frozenset({b"connection", b"date", b"expect", b"keep-alive", b"proxy-connection", b"te", b"upgrade"})
@@ -12,10 +10,6 @@ _AWAY = (
     b"<Error><Code>ServiceUnavailable</Code>"
     b"<Message>The object store does not answer; `facet status` tells how it is.</Message></Error>"
 )
-
-
-class _Disconnected(Exception):
-    """The client left while it was sending."""
 
 
 class ObjectStore:
@@ -27,14 +21,13 @@ class ObjectStore:
             timeout=httpx.Timeout(None, connect=5.0), limits=httpx.Limits(max_connections=None), trust_env=False
         )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(self, incoming: Incoming, send: Send) -> None:
+        """Raises Disconnected."""
         try:
-            response = await self._client.send(self._request(scope, receive), stream=True)
+            response = await self._client.send(self._request(incoming), stream=True)
         except httpx.TransportError:
             await send({"type": "http.response.start", "status": 503, "headers": [(b"content-type", b"text/xml")]})
             await send({"type": "http.response.body", "body": _AWAY})
-            return
-        except _Disconnected:
             return
         try:
             headers = [(name.lower(), value) for name, value in response.headers.raw]
@@ -49,25 +42,14 @@ class ObjectStore:
     async def close(self) -> None:
         await self._client.aclose()
 
-    def _request(self, scope: Scope, receive: Receive) -> httpx.Request:
+    def _request(self, incoming: Incoming) -> httpx.Request:
+        scope = incoming.scope
         headers = [pair for pair in scope["headers"] if pair[0] not in _OWN]
-        has_body = any(name in (b"content-length", b"transfer-encoding") for name, _ in headers)
         query = b"?" + scope["query_string"] if scope["query_string"] else b""
         return httpx.Request(
             scope["method"],
             self._url,
             headers=headers,
-            content=_body(receive) if has_body else None,
+            content=incoming.chunks() if incoming.unread else None,
             extensions={"target": scope["raw_path"] + query},  # httpx would tidy `a/../b`, which may be a key
         )
-
-
-async def _body(receive: Receive) -> AsyncIterator[bytes]:
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _Disconnected
-        more = message.get("more_body", False)
-        if message.get("body"):
-            yield message["body"]

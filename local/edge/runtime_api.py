@@ -16,7 +16,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from local.cloud import listen
+from local.events import HttpResponse
 from local.gateway.incoming import BodyTooLarge, Disconnected, Incoming, Receive, Scope, Send
+from local.gateway.replies import json_response, send_response
 from local.logs import FunctionLog
 from local.sandbox.bootstrap import too_large
 from local.sandbox.channel import Channel, ChannelClosed
@@ -66,21 +68,22 @@ class RuntimeApi(Channel):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         incoming = Incoming(scope, receive)
         if incoming.headers.keys() & _OF_BROWSERS:
-            return await _answer(send, 403, {"errorType": "Forbidden", "errorMessage": "no page may take events"})
+            return await send_response(incoming, _refused(403, "Forbidden", "no page may take events"), send)
         with contextlib.suppress(Disconnected):
             match scope["method"], scope["path"].removeprefix(_PATH).split("/"):
                 case "GET", ["invocation", "next"]:
-                    await self._hand_out(send)
+                    answer = await self._event()
                 case "POST", ["invocation", request_id, ("response" | "error") as kind] if request_id == self._current:
                     self._current = ""
-                    await self._ended(incoming, RESULT if kind == "response" else ERROR, send)
+                    answer = await self._ended(incoming, RESULT if kind == "response" else ERROR)
                 case "POST", ["init", "error"]:
-                    await self._ended(incoming, FAILED, send)
+                    answer = await self._ended(incoming, FAILED)
                 case _:
-                    error = {"errorType": "InvalidRequestID", "errorMessage": f"{scope['path']} is not asked for"}
-                    await _answer(send, 400, error)
+                    answer = _refused(400, "InvalidRequestID", f"{scope['path']} is not asked for")
+            await send_response(incoming, answer, send)
 
-    async def _hand_out(self, send: Send) -> None:
+    async def _event(self) -> HttpResponse:
+        """The next event, when there is one."""
         if not self._ready:
             self._ready = True
             self._arrive(READY, imports={})
@@ -88,7 +91,7 @@ class RuntimeApi(Channel):
         await asyncio.wait({waiting, self.closed}, return_when=asyncio.FIRST_COMPLETED)
         if not waiting.done():
             waiting.cancel()
-            return await _answer(send, 410, {"errorType": "Closed", "errorMessage": "this environment has ended"})
+            return _refused(410, "Closed", "this environment has ended")
         event = waiting.result()
         self._current = event.header["request_id"]
         headers = {
@@ -101,17 +104,17 @@ class RuntimeApi(Channel):
         if event.header["client_context"]:
             headers["lambda-runtime-client-context"] = json.dumps(json.loads(event.header["client_context"]))
         self._arrive(BEGUN, began=time.time())
-        await _send(send, 200, headers, event.body)
+        return HttpResponse(200, tuple(headers.items()), (), event.body)
 
-    async def _ended(self, incoming: Incoming, kind: bytes, send: Send) -> None:
+    async def _ended(self, incoming: Incoming, kind: bytes) -> HttpResponse:
         try:
             body = await incoming.body(self._response_limit if kind == RESULT else sys.maxsize)
         except BodyTooLarge:
             await incoming.drain(_LINGER_SECONDS)
             self._arrive(ERROR, json.dumps(too_large(self._response_limit)).encode())
-            return await _answer(send, 413, {"errorType": "RequestEntityTooLarge", "errorMessage": "too large"})
+            return _refused(413, "RequestEntityTooLarge", "too large")
         self._arrive(kind, body)
-        await _answer(send, 202, {"status": "OK"})
+        return json_response(202, {"status": "OK"})
 
     def _arrive(self, kind: bytes, body: bytes = b"", **header: Any) -> None:
         """What a sandbox would have sent. Which files were imported cannot be seen: all may have been."""
@@ -169,12 +172,5 @@ def _environment(spec: FunctionSpec, port: int) -> dict[str, str]:
     return {**lambda_environment(spec), "AWS_LAMBDA_RUNTIME_API": f"{listen.LOOPBACK}:{port}", "PYTHONPATH": path}
 
 
-async def _answer(send: Send, status: int, body: Mapping[str, Any]) -> None:
-    await _send(send, status, {"content-type": "application/json"}, json.dumps(body).encode())
-
-
-async def _send(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-    pairs.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": status, "headers": pairs})
-    await send({"type": "http.response.body", "body": body})
+def _refused(status: int, kind: str, message: str) -> HttpResponse:
+    return json_response(status, {"errorType": kind, "errorMessage": message})

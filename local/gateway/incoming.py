@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ipaddress
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -97,9 +97,9 @@ class Incoming:
             raise BodyTooLarge
         chunks: list[bytes] = []
         size = 0
-        while not self._complete:
-            chunks.append(await self._chunk())
-            size += len(chunks[-1])
+        async for chunk in self.chunks():
+            chunks.append(chunk)
+            size += len(chunk)
             if size > limit:
                 raise BodyTooLarge
         return b"".join(chunks)
@@ -108,15 +108,18 @@ class Incoming:
         """Throw away what the client still sends: one that is cut off while sending may never read its answer."""
         with contextlib.suppress(TimeoutError, Disconnected):
             async with asyncio.timeout(seconds):
-                while not self._complete:
-                    await self._chunk()
+                async for _ in self.chunks():
+                    pass
 
-    async def _chunk(self) -> bytes:
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        self._complete = not message.get("more_body", False)
-        return bytes(message.get("body", b""))
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """What is left of the body, piece by piece. Raises Disconnected."""
+        while not self._complete:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Disconnected
+            self._complete = not message.get("more_body", False)
+            if chunk := message.get("body"):
+                yield chunk
 
     def request(self, path: str, body: bytes, *, request_id: str, trace: str) -> HttpRequest:
         """The request as an event shows it, with the headers that AWS adds."""

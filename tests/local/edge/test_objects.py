@@ -17,6 +17,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from local.edge.objects import ObjectStore
+from local.gateway.incoming import Incoming, Receive, Scope, Send
 from tests.local.edge.conftest import AGENT, AGENT_SECRET, Emulation
 from tests.local.services.objects.server import ACCESS, SECRET
 
@@ -88,10 +89,14 @@ def test_a_big_upload_that_is_refused_gets_its_answer(edge: Emulation, bucket: s
 
 def test_a_store_that_is_away_is_an_error_of_s3() -> None:
     async def away() -> httpx.Response:
-        app = ObjectStore("http://127.0.0.1:1")
+        store = ObjectStore("http://127.0.0.1:1")
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await store.answer(Incoming(scope, receive), send)
+
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
             response = await client.get("/bucket")
-        await app.close()
+        await store.close()
         return response
 
     response = asyncio.run(away())
