@@ -54,7 +54,8 @@ class Lab:
         return self.run(call())
 
     def log(self, function: str) -> str:
-        return (self.folder / "logs" / f"{function}.log").read_text()
+        file = self.folder / "logs" / f"{function}.log"
+        return file.read_text() if file.exists() else ""
 
 
 def copy_sample(folder: Path) -> Path:

@@ -41,6 +41,12 @@ def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
         time.sleep(0.01)
 
 
+async def happened(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
 def newest_zygote() -> psutil.Process:
     """That of the lab started last."""
     children = psutil.Process().children()
@@ -99,8 +105,8 @@ def test_without_it_sixteen_run_and_the_others_wait_their_turn(sample: Lab) -> N
 
 def test_a_recycled_function_is_imported_anew_while_old_ones_finish(sample: Lab) -> None:
     async def during() -> tuple[Invocation, Invocation]:
-        old = asyncio.ensure_future(sample.invoker.invoke("slow", {"seconds": 0.3}))
-        await asyncio.sleep(0.1)
+        old = asyncio.ensure_future(sample.invoker.invoke("slow", {"seconds": 0.3}, request_id="before-recycling"))
+        await happened(lambda: "START RequestId: before-recycling" in sample.log("slow"))
         sample.invoker.recycle("slow")
         new = await sample.invoker.invoke("slow", {"seconds": 0})
         return await old, new
@@ -122,7 +128,7 @@ def test_who_waits_is_counted(tmp_path: Path) -> None:
 
         async def during() -> dict[str, int]:
             calls = [asyncio.ensure_future(sample.invoker.invoke("slow", {"seconds": 0.3})) for _ in range(5)]
-            await asyncio.sleep(0.1)
+            await happened(lambda: sample.invoker.sandboxes().get("slow", {}).get("waiting") == 3)
             counts = sample.invoker.sandboxes()["slow"]
             await asyncio.gather(*calls)
             return counts
@@ -135,10 +141,9 @@ def test_a_cancelled_caller_does_not_stop_the_invocation(sample: Lab) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.05):
                 await sample.invoker.invoke("slow", {"seconds": 0.2}, request_id="cancelled-caller")
-        await asyncio.sleep(0.4)
+        await happened(lambda: "REPORT RequestId: cancelled-caller" in sample.log("slow"))
 
     sample.run(cancelled())
-    assert "END RequestId: cancelled-caller" in sample.log("slow")
     assert sample.invoker.sandboxes()["slow"]["idle"] >= 1
 
 
@@ -190,8 +195,8 @@ def test_under_the_cap_functions_take_turns(tmp_path: Path) -> None:
 def test_long_idle_sandboxes_are_ended(tmp_path: Path) -> None:
     with lab(tmp_path, bounds=Bounds(idle_seconds=0.1)) as sample:
         answer(sample.invoke("tick"))
-        sample.run(asyncio.sleep(0.4))
-        assert sample.invoker.sandboxes()["tick"] == {"idle": 0, "sandboxes": 0, "waiting": 0}
+        nothing = {"idle": 0, "sandboxes": 0, "waiting": 0}
+        sample.run(happened(lambda: sample.invoker.sandboxes()["tick"] == nothing))
 
 
 def test_a_killed_zygote_costs_the_invocation_in_flight_and_nothing_else(tmp_path: Path) -> None:
