@@ -15,7 +15,8 @@ from pathlib import Path
 _NEWNS, _NEWUSER = 0x00020000, 0x10000000
 _NOSUID, _NODEV, _BIND, _REC, _PRIVATE = 0x2, 0x4, 0x1000, 0x4000, 0x40000
 _MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE, _RDONLY = 442, -100, 0x8000, 1
-_CAPABILITY_VERSION = 0x20080522
+_CAPABILITY_VERSION, _PR_CAPBSET_DROP = 0x20080522, 24
+_SYS_PTRACE, _SYS_ADMIN = 19, 21
 _TMP = Path("/tmp")  # noqa: S108 - the very folder that is replaced
 _MEGABYTE = 1024 * 1024
 
@@ -101,10 +102,15 @@ def _set_attributes(path: Path, flags: int, *, add: int = 0, clear: int = 0) -> 
 
 
 def _drop_capabilities() -> None:
-    """An ordinary user has none outside of the new namespace and should have none inside."""
-    if os.getuid() != 0:
-        header, nothing = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0), (ctypes.c_uint32 * 6)()
-        _check(_libc.capset(ctypes.byref(header), ctypes.byref(nothing)), "capset")
+    """Nobody is to undo this, or to look into other processes. Root keeps the rest: it may need what others own."""
+    header, held = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0), (ctypes.c_uint32 * 6)()
+    if os.getuid() == 0:
+        _check(_libc.capget(ctypes.byref(header), ctypes.byref(held)), "capget")
+        for capability in (_SYS_PTRACE, _SYS_ADMIN):
+            _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # for programs it starts; not every container lets it
+            for kind in range(3):  # effective, permitted, inheritable
+                held[kind] &= ~(1 << capability)
+    _check(_libc.capset(ctypes.byref(header), ctypes.byref(held)), "capset")
 
 
 def _check(result: int, what: str) -> None:

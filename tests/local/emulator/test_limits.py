@@ -116,6 +116,11 @@ def test_nothing_else_can_be_written(sample: Lab) -> None:
     assert tried(sample, "share_memory") == "refused"
 
 
+def test_nobody_can_undo_that_or_get_hold_of_other_processes(sample: Lab) -> None:
+    assert tried(sample, "unlock") == ["EPERM", "EPERM"]
+    assert tried(sample, "find", path="/tmp")["names"] is not None  # the zygote goes on
+
+
 def test_what_is_made_visible_can_be_written_too(sample: Lab) -> None:
     assert tried(sample, "write", path=str(sample.folder / "mark"), megabytes=0.5) == "written"
     assert (sample.folder / "mark").stat().st_size == 512 * 1024
