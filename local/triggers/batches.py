@@ -100,7 +100,7 @@ class Batches:
         event = rmq_event(mapping.queue, self._vhost, messages, broker_arn=mapping.broker_arn)
         self.at_work += 1
         try:
-            await succeeding(self._invoke, mapping.function, event, source="queue")
+            await succeeding(self._invoke(mapping.function, event, source="queue"))
         except Failed as exc:
             return str(exc)
         finally:

@@ -1,6 +1,6 @@
 """How a trigger invokes its function."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol
 
 from local.invocation import Invocation
@@ -17,12 +17,12 @@ class Invoke(Protocol):
         raise NotImplementedError
 
 
-async def succeeding(invoke: Invoke, function: str, event: Mapping[str, Any] | bytes, *, source: str) -> Invocation:
+async def succeeding(invoking: Awaitable[Invocation]) -> Invocation:
     """Raises Failed."""
     try:
-        invocation = await invoke(function, event, source=source)
+        invocation = await invoking
     except (Refused, LaunchFailed) as exc:
         raise Failed(str(exc)) from exc
     if invocation.function_error:
-        raise Failed(f"{function} failed ({invocation.report.error_type})")
+        raise Failed(f"{invocation.function} failed ({invocation.report.error_type})")
     return invocation

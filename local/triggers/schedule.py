@@ -9,12 +9,10 @@ from typing import Any, Protocol
 
 from local.events import schedule_event
 from local.invocation import Invocation
-from local.sandbox.launcher import LaunchFailed
-from local.sandbox.pool import Refused
 from local.suggestions import there_are
 from local.template.spec import Schedule
 from local.triggers.cron import Rate, parse
-from local.triggers.invocations import Invoke
+from local.triggers.invocations import Failed, Invoke, succeeding
 
 
 class UnknownSchedule(Exception):
@@ -118,20 +116,16 @@ class ScheduleTrigger:
             self.due = self._due.after(max(self.due, self._clock.now()))  # what became due during the run is missed
 
     async def _fire_reporting(self, due: datetime) -> None:
-        with contextlib.suppress(OSError):  # nobody reads the report
-            if problem := await self._problem_of_firing(due):
-                self._report(f"{self.schedule.name}: {problem}; tried again when next due")
-
-    async def _problem_of_firing(self, due: datetime) -> str | None:
         try:
-            invocation = await self.fire(due)
-        except (Refused, LaunchFailed) as exc:
-            return str(exc)
+            await succeeding(self.fire(due))
+        except Failed as exc:
+            problem = str(exc)
         except Exception as exc:  # a fault of ours or of the disk: no reason to be due no more
-            return f"{type(exc).__name__}: {exc}"
-        if invocation.function_error:
-            return f"{self.schedule.function} failed ({invocation.report.error_type})"
-        return None
+            problem = f"{type(exc).__name__}: {exc}"
+        else:
+            return
+        with contextlib.suppress(OSError):  # nobody reads the report
+            self._report(f"{self.schedule.name}: {problem}; tried again when next due")
 
 
 def event_of(schedule: Schedule, moment: datetime) -> Mapping[str, Any] | bytes:

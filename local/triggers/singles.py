@@ -78,7 +78,7 @@ class Singles:
         """The HTTP status a RabbitmqSource would see, and what went wrong."""
         self.at_work += 1
         try:
-            status = _status(await succeeding(self._invoke, self._mapping.function, event, source="queue"))
+            status = _status(await succeeding(self._invoke(self._mapping.function, event, source="queue")))
         except Failed as exc:
             return 500, str(exc)
         finally:
