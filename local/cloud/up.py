@@ -4,14 +4,14 @@ import asyncio
 import contextlib
 import json
 import signal
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 import pika  # type: ignore[import-untyped] # pika ships no py.typed
 
 from local.asynchronous import EventQueue
-from local.cloud import control, debug_ports, environment, listen, status
+from local.cloud import control, debug_ports, environment, handlers, listen, status
 from local.cloud.answers import Answers
 from local.cloud.broker import Broker
 from local.cloud.declarations import declare_missing
@@ -128,7 +128,7 @@ class Stack:
         elif "migrate" in parts and self.settings.get("RABBITMQ_MANAGEMENT_URL"):
             await rabbitmq.provision({**environment.DEFAULTS, **self.settings})
         self.template = template = load(self.project.template, self.settings)
-        for warning in (*template.warnings, *_syntax_errors(template)):
+        for warning in (*template.warnings, *handlers.problems(template)):
             self.report(f"template: {warning}")
         if parts & {"migrate", "functions", "triggers"}:
             self.recorder = self._start_recorder()
@@ -279,17 +279,6 @@ class Stack:
             if name in told:
                 self.report(f"{name}: {told[name]}")
         self.report("ready")
-
-
-def _syntax_errors(template: Template) -> Iterator[str]:
-    """Handlers that cannot be imported as they stand; the others work all the same."""
-    for spec in template.functions.values():
-        module = spec.code / spec.handler.rpartition(".")[0].replace(".", "/")
-        source = module / "__init__.py" if module.is_dir() else module.with_name(f"{module.name}.py")
-        try:
-            compile(source.read_bytes(), source, "exec")
-        except (OSError, SyntaxError, ValueError) as exc:
-            yield f"{spec.logical_id}: its handler cannot be imported: {exc}"
 
 
 def settings(project: Project, report: Report) -> dict[str, str]:

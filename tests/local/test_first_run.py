@@ -111,6 +111,15 @@ def test_a_handler_that_is_no_python_is_told_by_line_and_the_rest_runs(facet: Fa
     assert result.exit_code == 0
 
 
+def test_a_package_that_is_not_installed_is_told(facet: Facet, here: Path) -> None:
+    (here / "beside").mkdir()
+    source = "import os, nowhere.at_all\nfrom beside import it\ndef handler(event, context):\n    return event\n"
+    (here / "app.py").write_text(source)
+    result = facet("up", "--only", "migrate")
+    assert f"EchoFunction: there is no module nowhere. Install its package for {sys.executable}." in result.output
+    assert result.exit_code == 0
+
+
 def test_a_setting_without_a_value(facet: Facet, here: Path) -> None:
     template = here / "template.yaml"
     template.write_text(needing(template.read_text(), "ShopKey"))
