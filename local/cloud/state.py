@@ -30,9 +30,12 @@ class State:
         """The state of a project: `root`, else FACET_STATE, else `.facet` in it. Raises StateUnusable."""
         chosen = root or Path(os.environ.get("FACET_STATE") or project.resolve() / ".facet")
         state = cls(chosen.resolve(), Path(os.environ.get("FACET_SERVERS") or SERVERS).resolve())
+        owners = {os.getuid(), project.stat().st_uid if project.exists() else os.getuid()}  # root may run our project
         try:
             for folder in (state.root, state.run):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if folder.stat().st_uid not in owners:
+                    raise StateUnusable(f"{folder} belongs to somebody else. FACET_STATE may name another.")
             if not (ignore := state.root / ".gitignore").exists():
                 ignore.write_text("*\n")
         except OSError as exc:

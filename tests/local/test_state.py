@@ -1,6 +1,7 @@
 """Folders and remembered ports of one running Facet."""
 
 import json
+import os
 import socket
 import stat
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from local.cloud.state import PORTS, State
+from local.cloud.state import PORTS, State, StateUnusable
 
 Open = Callable[[str], State]
 
@@ -103,3 +104,15 @@ def test_an_unreadable_list_of_ports_is_made_anew(open_state: Open) -> None:
     (state.root / "ports.json").write_text('{"postgres": ')
     port = state.port("postgres")
     assert json.loads((state.root / "ports.json").read_text()) == {"postgres": port}
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_somebody_else_is_refused_unless_the_project_is_theirs(tmp_path: Path) -> None:
+    project, theirs = tmp_path / "project", tmp_path / "state"
+    project.mkdir()
+    theirs.mkdir()
+    os.chown(theirs, 65534, -1)
+    with pytest.raises(StateUnusable, match="belongs to somebody else"):
+        State.open(project, theirs)
+    os.chown(project, 65534, -1)
+    assert State.open(project, theirs).root == theirs
