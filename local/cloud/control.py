@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 
 from local.cloud import listen
+from local.cloud.project import Project
+from local.cloud.state import State
 
 SOCKET_PATH_LIMIT = 100  # the kernel takes 107 bytes
 NOBODY = "Facet is not running here. Start it with `facet up`."
@@ -45,6 +47,11 @@ class Client:
 
     def __init__(self, run: Path) -> None:
         self._path = socket_path(run)
+
+    @classmethod
+    def of(cls, project: Project) -> "Client":
+        """Of the stack that runs this project, or would. Raises StateUnusable."""
+        return cls(State.open(project.root).run)
 
     def call(self, verb: str, *, timeout: float | None = 30, **arguments: object) -> Any:
         """The verb's answer. Raises NotRunning and Refused."""

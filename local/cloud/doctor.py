@@ -160,7 +160,7 @@ def _agent(project: Project) -> Iterator[Finding]:
 
 def _stack(project: Project) -> Iterator[Finding]:
     try:
-        status = Client(State.open(project.root).run).call("status")
+        status = Client.of(project).call("status")
     except NotRunning:
         yield Finding("stack", "not running", advice="Start it with `make up` or `facet up`.")
         return

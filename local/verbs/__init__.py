@@ -10,7 +10,6 @@ import click
 
 from local.cloud import project
 from local.cloud.control import Client
-from local.cloud.state import State
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -36,8 +35,7 @@ def json_option(view: View) -> View:
 
 def operate(name: str, event: dict[str, Any]) -> Any:
     """The result of an internal function of the running stack. Raises NotRunning."""
-    found = project.find()
-    answer = Client(State.open(found.root).run).call("invoke", name=name, event=event, timeout=None)
+    answer = Client.of(project.find()).call("invoke", name=name, event=event, timeout=None)
     result = json.loads(answer["payload"])
     if answer["function_error"]:
         raise click.ClickException(f"{result['errorType']}: {result['errorMessage']}")

@@ -8,7 +8,6 @@ import click
 
 from local.cloud import project
 from local.cloud.control import Client
-from local.cloud.state import State
 from local.verbs import json_option
 
 
@@ -31,7 +30,7 @@ def demo(photo: Path, output: Path, timeout: float, as_json: bool) -> None:
 
     from local.verbs import tour
 
-    api = Client(State.open(project.find().root).run).call("status").get("api")
+    api = Client.of(project.find()).call("status").get("api")
     if api is None:
         raise click.ClickException("The functions are not up (yet). See `facet status`.")
     columns = (TextColumn("{task.description:<12}"), BarColumn(), TimeElapsedColumn())

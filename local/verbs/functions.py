@@ -9,7 +9,6 @@ import click
 
 from local.cloud import project
 from local.cloud.control import Client, NotRunning
-from local.cloud.state import State
 from local.records.redact import redact
 from local.verbs import complete, json_option, template_option
 from local.verbs.debug import debugger, import_table, port_option
@@ -57,7 +56,7 @@ def _manifest(template: Path | None) -> list[dict[str, Any]]:
 
     found = project.find(template)
     try:
-        running = Client(State.open(found.root).run).call("status")["functions"]
+        running = Client.of(found).call("status")["functions"]
     except NotRunning:
         running = {}
     return list(running.values()) or [manifest.row(spec) for spec in found.read().functions.values()]
@@ -98,7 +97,7 @@ def invoke(
     found = project.find(template)
     name = next((spec.name for spec in found.read().functions.values() if spec.logical_id == name), name)
     event = invoke_event.build(found, name, **options)
-    client = Client(State.open(found.root).run)
+    client = Client.of(found)
     with debugger(client, found.root, port if debug else None) as debug_port:
         answer = client.call("invoke", name=name, event=event, fresh=honest_cold, debug_port=debug_port, timeout=None)
     if show_log:

@@ -11,7 +11,6 @@ import click
 from local.cloud import project
 from local.cloud.control import Client, NotRunning, Refused
 from local.cloud.debug_ports import NoPort
-from local.cloud.state import State
 from local.records.redact import redact, redacted
 from local.verbs import complete, json_option, template_option
 from local.verbs.debug import debugger, port_option
@@ -57,7 +56,7 @@ def replay(
     facet replay 0b7f3c0e --until-fails 50
     """
     found = project.find(template)
-    client = Client(State.open(found.root).run)
+    client = Client.of(found)
     try:
         with debugger(client, found.root, port if debug else None) as debug_port:
             arguments = {"id": request_id, "keep_clock": keep_clock, "debug_port": debug_port}

@@ -10,7 +10,6 @@ import click
 
 from local.cloud import project
 from local.cloud.control import Client
-from local.cloud.state import State
 from local.verbs import complete, json_option, template_option
 
 
@@ -71,4 +70,4 @@ def run(name: str, moment: datetime | None, template: Path | None) -> None:
 
 
 def _running(template: Path | None) -> Client:
-    return Client(State.open(project.find(template).root).run)
+    return Client.of(project.find(template))

@@ -107,7 +107,7 @@ def status(as_json: bool, template: Path | None) -> None:
     facet status
     facet status --json | jq -r .api
     """
-    client = Client(State.open(project.find(template).root).run)
+    client = Client.of(project.find(template))
     try:
         answer = client.call("status")
     except NotRunning:

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -17,7 +16,6 @@ from local.cloud import control
 from local.cloud.answers import Answers
 from local.cloud.triggers import Triggers
 from local.cloud.up import Stack
-from local.verbs import schedules
 from tests.local.emulator.lab import Lab, lab
 
 TICKET = """
@@ -54,14 +52,10 @@ def stack(sample: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     answers = Answers(cast("Stack", SimpleNamespace(invoker=sample.invoker, triggers=triggers)))
     only_schedules = SimpleNamespace(queues=(), schedules=sample.template.schedules)
 
-    class Client:
-        def __init__(self, run: Path) -> None:
-            """Whatever runs there."""
+    def call(client: control.Client, verb: str, *, timeout: float | None = 30, **arguments: object) -> Any:
+        return sample.run(ask(answers.verbs[verb], arguments))
 
-        def call(self, verb: str, *, timeout: float | None = 30, **arguments: object) -> Any:
-            return sample.run(ask(answers.verbs[verb], arguments))
-
-    monkeypatch.setattr(schedules, "Client", Client)
+    monkeypatch.setattr(control.Client, "call", call)
     sample.run(triggers.follow(cast("Any", only_schedules)))
     sample.run(begun())
     yield
