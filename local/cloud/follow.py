@@ -18,6 +18,7 @@ class Followed(Protocol):
 
     settings: dict[str, str]
     template: Template | None
+    refused: dict[str, str]
     triggers: Triggers | None
     app: Gateway | None
 
@@ -58,8 +59,10 @@ async def _replace_template(stack: Followed, invoker: Invoker) -> None:
         if stack.triggers:
             await stack.triggers.follow(template)
     except (TemplateError, BadSchedule, BrokerUnknown) as exc:
+        stack.refused = {before.path.name: str(exc)}
         stack.report(f"reload: {before.path.name} stays as it was: {exc}")
         return
+    stack.refused = {}
     for warning in dict.fromkeys(template.warnings):
         if warning not in before.warnings:
             stack.report(f"template: {warning}")

@@ -29,7 +29,7 @@ def described(stack: "Stack") -> dict[str, Any]:
         "state": str(stack.state.root),
         "services": {program.name: _service(stack, program) for program in programs},
         "functions": {},
-        "broken": dict(stack.invoker.broken) if stack.invoker and stack.gateway else {},
+        "broken": {**stack.invoker.broken, **stack.refused} if stack.invoker and stack.gateway else {},
         "debug": stack.debug,
         **({"otlp": stack.settings["OTEL_EXPORTER_OTLP_ENDPOINT"]} if stack.tracing else {}),
         **_served(stack),

@@ -74,6 +74,8 @@ class Stack:
     supervisor: Supervisor = field(init=False)
     settings: dict[str, str] = field(default_factory=dict)
     template: Template | None = None
+    refused: dict[str, str] = field(default_factory=dict)
+    """The template's file and what keeps its present text from being followed."""
     invoker: Invoker | None = None
     triggers: Triggers | None = None
     app: Gateway | None = None

@@ -77,6 +77,7 @@ class Project:
     app: Gateway | None
     template: Template | None
     settings: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
     triggers: Triggers | None = None
     reports: list[str] = field(default_factory=list)
 
@@ -343,6 +344,7 @@ def test_a_broken_template_is_told_and_the_one_before_stays(tmp_path: Path) -> N
     async def play() -> None:
         async with project(tmp_path) as running:
             pid = (await running.ask())["pid"]
+            template = (running.folder / "template.yaml").read_text()
             running.write("template.yaml", "Resources: [")
 
             async def told() -> bool:
@@ -350,6 +352,13 @@ def test_a_broken_template_is_told_and_the_one_before_stays(tmp_path: Path) -> N
 
             await until(told)
             assert (await running.ask())["pid"] == pid
+            assert "this is no YAML" in running.refused["template.yaml"]
+            running.write("template.yaml", template)
+
+            async def followed() -> bool:
+                return not running.refused
+
+            await until(followed)
 
     scene(play)
 
