@@ -18,6 +18,7 @@ DEFAULT_PORT = 8080
 LOOPBACK = "127.0.0.1"
 HEAD_LIMIT = 1_048_576  # bytes that are kept of a head without end; applications have limits of their own
 LINGER_SECONDS = 2.0
+KEPT_SECONDS = 75  # longer than clients keep idle connections: who closes first must not be who is asked
 _OFFER = re.compile(rb"\r\nupgrade:[^\r]*", re.IGNORECASE)
 
 
@@ -84,6 +85,7 @@ async def serving(app: Any, sockets: list[socket.socket]) -> AsyncIterator[None]
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=1,
+        timeout_keep_alive=KEPT_SECONDS,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=sockets))

@@ -66,10 +66,12 @@ def up(
 
         background.start(found, list(_flags(click.get_current_context())), click.echo)
         return
+    from local.cloud import allocation
     from local.cloud import up as stack
 
     parts = frozenset(only or PARTS) - ({"agent"} if no_agent else set())
     options = stack.Options(parts=parts, reload=not (no_reload or only), once=parts == {"migrate"}, **chosen)
+    allocation.give_large_back()
     asyncio.run(stack.serve(found, options, timed_line))
 
 

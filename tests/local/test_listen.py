@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import uvicorn
 
 from local.cloud import listen
 from local.cloud.state import State
@@ -62,3 +63,17 @@ def test_bytes_that_are_no_request_are_refused_in_json(tmp_path: Path) -> None:
     head, _, body = asyncio.run(main()).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert json.loads(body)["code"] == "BAD_REQUEST"
+
+
+def test_connections_are_kept_for_longer_than_clients_keep_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """httpx lets go after 5 s, botocore's pool after none, browsers and Node's agents within a minute."""
+    configured: list[uvicorn.Config] = []
+    monkeypatch.setattr(listen._Server, "__init__", lambda server, config: configured.append(config))
+
+    async def serve() -> None:
+        with pytest.raises(AttributeError):
+            async with listen.serving(None, []):
+                pass
+
+    asyncio.run(serve())
+    assert configured[0].timeout_keep_alive > 60
