@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.cloud import environment
-from local.template import Template, load
+from local.template import Template, TemplateError, load
 
 AVATARS = frozenset({"RABBITMQ_TASKS_QUEUE", "RABBITMQ_TASKS_RESULTS_QUEUE", "REFRESH_SECRET_KEY"})
 SERVICES = {"postgres": "POSTGRES_HOST", "rabbitmq": "RABBITMQ_HOST", "objects": "MINIO_HOST"}
@@ -24,6 +24,14 @@ class Project:
     def read(self) -> Template:
         """The template with the settings that hold. Raises TemplateError and EnvironmentUnreadable."""
         return load(self.template, environment.effective(self.root))
+
+    def name_of(self, given: str) -> str:
+        """The name of the function that the template calls so; what names none stays as it is."""
+        try:
+            spec = self.read().named(given)
+        except (TemplateError, environment.EnvironmentUnreadable):  # logs and records are there all the same
+            return given
+        return spec.name if spec else given
 
 
 def find(template: Path | None = None, start: Path | None = None) -> Project:

@@ -66,13 +66,12 @@ class Functions:
 
     def _spec(self, given: str) -> FunctionSpec:
         """The function of a name, with or without its ARN and a qualifier, or of a logical id."""
-        functions = self._template().functions
+        template = self._template()
         match = _NAME.fullmatch(given)
         name = match["name"] if match else given
-        for spec in functions.values():
-            if name in (spec.name, spec.logical_id):
-                return spec
-        known = ", ".join(sorted(functions))
+        if spec := template.named(name):
+            return spec
+        known = ", ".join(sorted(template.functions))
         message = f"Function not found: {ARN.format(name)}. The template has {known}."
         raise AwsError(404, "ResourceNotFoundException", message)
 
@@ -160,7 +159,7 @@ class Functions:
             return None
         return {
             "FunctionUrl": f"{gateway}/fn/{spec.name}/",
-            "FunctionArn": ARN.format(spec.name),
+            "FunctionArn": ARN.format(spec.alias or spec.name),
             "AuthType": spec.url.auth_type,
             "InvokeMode": "BUFFERED",
             "CreationTime": _modified(spec),
@@ -203,8 +202,8 @@ def _client_context(encoded: str | None) -> str | None:
 def _described(spec: FunctionSpec) -> dict[str, Any]:
     """A function's configuration. The values of its environment hold passwords, so they are not given out."""
     return {
-        "FunctionName": spec.name,
-        "FunctionArn": ARN.format(spec.name),
+        "FunctionName": spec.alias or spec.name,
+        "FunctionArn": ARN.format(spec.alias or spec.name),
         "Runtime": f"python{sys.version_info.major}.{sys.version_info.minor}",
         "Handler": spec.handler,
         "Description": spec.logical_id,

@@ -25,7 +25,6 @@ HARMLESS = frozenset(
         "CodeSigningConfigArn",
         "DeploymentPreference",
         "Description",
-        "FunctionName",
         "KmsKeyArn",
         "LoggingConfig",
         "PermissionsBoundary",
@@ -67,6 +66,11 @@ class Template:
     """The names that its parameters take their values from: `PostgresHost` is POSTGRES_HOST."""
     harmless: tuple[tuple[str, str], ...] = ()
     """Resources and properties that exist in the cloud only and whose absence changes nothing here."""
+
+    def named(self, given: str) -> FunctionSpec | None:
+        """The function of this name, of this logical id or with this FunctionName."""
+        others = (spec for spec in self.functions.values() if given and given in (spec.logical_id, spec.alias))
+        return self.functions.get(given) or next(others, None)
 
     @property
     def routes(self) -> list[Route]:
@@ -182,6 +186,7 @@ class _Reader:
             queues=queues,
             schedules=schedules,
             asynchronous=self._asynchronous(properties.part("EventInvokeConfig")),
+            alias=_alias(properties),
         )
         self._notes.unread(properties, HARMLESS)
         if spec.environment_bytes > MOST_ENVIRONMENT_BYTES:
@@ -234,10 +239,14 @@ class _Reader:
             return None
         part = config.part(key)
         target = part.text("Destination", part.text("Type", ""))
-        logical_id = target.rpartition(":")[2]
-        if logical_id in self._resources and self._resources[logical_id].text("Type") == "AWS::Serverless::Function":
-            return function_name(logical_id)
-        self._warnings.append(f"{part.where}: {logical_id} is no function of this template")
+        given = target.rpartition(":")[2]
+        for logical_id, resource in self._resources.items():
+            if resource.text("Type") == "AWS::Serverless::Function" and given in (
+                logical_id,
+                _alias(resource.part("Properties")),
+            ):
+                return function_name(logical_id)
+        self._warnings.append(f"{part.where}: {given} is no function of this template")
         return None
 
     def _url(self, properties: Properties) -> FunctionUrl | None:
@@ -270,6 +279,14 @@ class _Reader:
     def _require(self, requirements: Path) -> None:
         if requirements.is_file():
             self._requirements[requirements] = None
+
+
+def _alias(properties: Properties) -> str:
+    """Its FunctionName; one that only the cloud knows is none."""
+    try:
+        return str(properties.text("FunctionName", ""))
+    except (MissingParameter, TemplateError):
+        return ""
 
 
 def _foreign(properties: Properties) -> str | None:

@@ -101,6 +101,8 @@ class FunctionSpec:
     queues: tuple[QueueMapping, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     asynchronous: Asynchronous = Asynchronous()
+    alias: str = ""
+    """The FunctionName that the template gives it."""
     clears_records: bool = False
     """Whether the records of all invocations are erased when it succeeded: it erases somebody's data."""
 

@@ -84,7 +84,7 @@ def invoke(
 ) -> None:
     """Invoke function NAME once and print its answer.
 
-    NAME may also be the template's, as NotesFunction. The event is made for what triggers it, unless --event gives one
+    NAME may also be the template's: a logical id or a FunctionName. The event is made for what triggers it, unless --event gives one
     whole. Exit code 1 when it failed.
 
     \b
@@ -95,7 +95,7 @@ def invoke(
     from local.verbs import invoke_event
 
     found = project.find(template)
-    name = next((spec.name for spec in found.read().functions.values() if spec.logical_id == name), name)
+    name = found.name_of(name)
     event = invoke_event.build(found, name, **options)
     client = Client.of(found)
     with debugger(client, found.root, port if debug else None) as debug_port:

@@ -57,7 +57,8 @@ def logs(
     """
     from local.verbs import log_view
 
-    state = State.open(project.find(template).root)
+    found = project.find(template)
+    state, name = State.open(found.root), name and found.name_of(name)
     most = lines if lines is not None else 100_000 if request else 50
     wanted = log_view.Wanted(most, since or 0.0, errors, request, as_json)
     log_view.show(state, name, wanted, follow=follow, write=click.echo)

@@ -38,6 +38,7 @@ def records(name: str | None, number: int, errors: bool, as_json: bool, template
     facet replay ID     the same once more
     facet save ID       a test of it
     """
+    name = name and project.find(template).name_of(name)
     found = opened(template).latest(number, name, errors=errors)[::-1]
     if as_json:
         click.echo(json.dumps([_facts(record) for record in found], indent=2))

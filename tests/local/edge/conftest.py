@@ -36,7 +36,9 @@ ASYNCHRONOUS = """
         DestinationConfig:
           OnFailure: {Type: Lambda, Destination: !GetAtt ToldFunction.Arn}
           OnSuccess: {Type: Lambda, Destination: !GetAtt ToldFunction.Arn}
-  ToldFunction: {Type: AWS::Serverless::Function, Properties: {CodeUri: functions/tick}}
+  ToldFunction:
+    Type: AWS::Serverless::Function
+    Properties: {CodeUri: functions/tick, FunctionName: !Sub "${AWS::StackName}-is-told"}
   OnceFunction:
     Type: AWS::Serverless::Function
     Properties: {CodeUri: functions/trouble, EventInvokeConfig: {MaximumRetryAttempts: 0}}

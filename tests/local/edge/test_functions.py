@@ -125,7 +125,8 @@ def test_above_reserved_concurrency_calls_are_throttled(functions: Any) -> None:
 def test_functions_are_listed_page_by_page(functions: Any, edge: Emulation) -> None:
     pages = list(functions.get_paginator("list_functions").paginate(PaginationConfig={"PageSize": 4}))
     names = [found["FunctionName"] for page in pages for found in page["Functions"]]
-    assert names == sorted(edge.invoker.template.functions)
+    specs = sorted(edge.invoker.template.functions.values(), key=lambda spec: spec.name)
+    assert names == [spec.alias or spec.name for spec in specs]
     assert len(pages) == -(-len(names) // 4)
 
 
@@ -138,6 +139,16 @@ def test_a_function_is_described_without_the_values_of_its_environment(functions
     assert "a secret of the sample" not in str([found, configuration])
     assert functions.get_function_concurrency(FunctionName="single")["ReservedConcurrentExecutions"] == 2
     functions.get_waiter("function_active_v2").wait(FunctionName="single")
+
+
+def test_a_function_is_found_by_the_name_that_the_template_gives_it(functions: Any, edge: Emulation) -> None:
+    alias = edge.invoker.template.functions["told"].alias
+    for name in (alias, f"{ARN}:{alias}", "ToldFunction", "told"):
+        found = functions.get_function_configuration(FunctionName=name)
+        assert (found["FunctionName"], found["FunctionArn"]) == (alias, f"{ARN}:{alias}")
+        assert functions.invoke(FunctionName=name, Payload=b"{}")["StatusCode"] == 200
+    assert alias.endswith("-is-told")
+    assert edge.invocations[-1].function == "told"
 
 
 def test_function_urls_are_found(functions: Any) -> None:

@@ -158,6 +158,45 @@ def test_the_end_of_events_nobody_waits_for_is_read(written: Any) -> None:
     assert template.warnings == []
 
 
+def test_a_function_keeps_the_name_that_the_template_gives_it(written: Any) -> None:
+    template = written("""
+        Parameters: {Stage: {Type: String, Default: dev}, Prefix: {Type: String}}
+        Resources:
+          First:
+            Type: AWS::Serverless::Function
+            Properties:
+              FunctionName: !Sub shop-first-${Stage}
+              CodeUri: code
+              Handler: app.main
+              EventInvokeConfig:
+                DestinationConfig:
+                  OnFailure:
+                    Destination: !Sub arn:aws:lambda:us-east-1:000000000000:function:shop-second-${Stage}
+          Second:
+            Type: AWS::Serverless::Function
+            Properties: {FunctionName: !Sub "shop-second-${Stage}", CodeUri: code, Handler: app.main}
+          Third:
+            Type: AWS::Serverless::Function
+            Properties: {FunctionName: !Sub "${Prefix}-third", CodeUri: code, Handler: app.main}
+          Fourth:
+            Type: AWS::Serverless::Function
+            Properties: {FunctionName: !ImportValue Fourth, CodeUri: code, Handler: app.main}
+        """)
+    aliases = {name: spec.alias for name, spec in template.functions.items()}
+    assert aliases == {"first": "shop-first-dev", "second": "shop-second-dev", "third": "", "fourth": ""}
+    assert template.functions["first"].asynchronous.on_failure == "second"
+    assert (template.warnings, template.missing) == ([], ())
+    assert [
+        getattr(template.named(name), "name", None) for name in ("shop-first-dev", "Second", "third", "", "no")
+    ] == [
+        "first",
+        "second",
+        "third",
+        None,
+        None,
+    ]
+
+
 def test_what_is_not_emulated_is_named(written: Any) -> None:
     template = written(
         """

@@ -164,3 +164,16 @@ def test_following_goes_on_through_a_rotation(state: State, followed: list[str])
     assert (folder / "one.log.1").exists()
     assert len(said) == len(set(said))
     assert "line 29" in said[-1]
+
+
+def test_a_function_is_known_by_the_name_that_the_template_gives_it(state: State, logs: Facet, tmp_path: Path) -> None:
+    (tmp_path / "template.yaml").write_text(
+        "Resources: {OneFunction: {Type: 'AWS::Serverless::Function',"
+        " Properties: {CodeUri: ., Handler: app.main, FunctionName: shop-one}}}"
+    )
+    written(state, "one", invocation("one"))
+    noted(state, "of-one", 1.0)
+    for name in ("one", "shop-one", "OneFunction"):
+        assert "START RequestId: one" in logs(name).output
+        arguments = ["records", name, "--template", f"{tmp_path}/template.yaml"]
+        assert "of-one" in CliRunner().invoke(cli.main, arguments).output
