@@ -54,7 +54,7 @@ class Invoker:
     `honest_cold` gives every sandbox a fresh interpreter instead of a fork. `debug` names functions that get one
     sandbox, in which debugpy listens on the port given. `runtime` may be AWS's own interface client. With `on_spans`
     sandboxes trace what they do. They can write to a /tmp of their own and to what is `visible`, without `walls`
-    everywhere.
+    everywhere; nor can they read what is `hidden`.
     """
 
     def __init__(
@@ -69,6 +69,8 @@ class Invoker:
         runtime: Runtime = "sandbox",
         walls: bool = True,
         visible: Sequence[Path] = (),
+        hidden: Sequence[Path] = (),
+        role: Mapping[str, str] = MappingProxyType({}),
         report: Callable[[str], None] = print,
         on_invocation: Callable[[Invocation], None] | None = None,
         on_spans: OnSpans | None = None,
@@ -90,6 +92,8 @@ class Invoker:
             report=report,
             walls=walls,
             visible=visible,
+            hidden=hidden,
+            role=role,
             on_spans=None if honest_cold else on_spans,  # it measures the truth
         )
         self._preparing: set[asyncio.Task[None]] = set()

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import signal
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -136,7 +136,11 @@ class Stack:
             self.recorder = self._start_recorder()
             if self.recorder:
                 await self._start_tracing(self.recorder.ring)
-            self.invoker = invoker = await self._start_invoker(template)
+            port = self._number("EDGE_PORT", edge.DEFAULT_PORT)
+            sockets = edge.sockets_on(port, self.state, self.report) if "functions" in parts else []
+            # Facet's own functions have keys of their own, by their settings.
+            role = {} if makes_avatars(template) or not sockets else edge.role(self.settings, edge.endpoint(sockets))
+            self.invoker = invoker = await self._start_invoker(template, role)
             if "migrate" in parts and "migrate" in template.functions:
                 await self._migrate(invoker)
             self.events = events = self._start_events(invoker)
@@ -144,7 +148,8 @@ class Stack:
                 self.triggers = await self._start_triggers(template, invoker, events)
             if "functions" in parts:
                 self.gateway = await self._start_gateway(template, invoker)
-                self.edge = await self._start_edge(invoker, events)
+                serving = edge.serving(sockets, self.settings, invoker, events, gateway=lambda: self.gateway)
+                self.edge = await self.running.enter_async_context(serving)
             if self.options.reload:
                 await self.running.enter_async_context(following(self, invoker))
         if "agent" in parts and makes_avatars(template):
@@ -165,7 +170,7 @@ class Stack:
         self.tracing = Tracing(ring)
         self.running.callback(self.tracing.flush)
 
-    async def _start_invoker(self, template: Template) -> Invoker:
+    async def _start_invoker(self, template: Template, role: Mapping[str, str]) -> Invoker:
         self.debug = debug_ports.of(self.options.debug)
         if unknown := self.debug.keys() - template.functions.keys():
             name = min(unknown)
@@ -180,6 +185,8 @@ class Stack:
             runtime=self.options.runtime,
             honest_cold=self.options.honest_cold,
             debug=self.debug,
+            hidden=[self.state.root, environment.path(self.project.root).resolve()],
+            role=role,
             report=self.report,
             on_invocation=self._ended,
             on_spans=self.tracing.spans if self.tracing else None,
@@ -238,14 +245,6 @@ class Stack:
         app = self.tracing.requests(self.app) if self.tracing else self.app
         await self.running.enter_async_context(listen.serving(app, sockets))
         return f"http://localhost:{sockets[0].getsockname()[1]}"
-
-    async def _start_edge(self, invoker: Invoker, events: EventQueue) -> str:
-        port = self._number("EDGE_PORT", edge.DEFAULT_PORT)
-        return await self.running.enter_async_context(
-            edge.serving(
-                self.state, self.settings, invoker, events, port=port, gateway=lambda: self.gateway, report=self.report
-            )
-        )
 
     async def _start_agent(self) -> None:
         if not agent.installed():

@@ -144,7 +144,7 @@ class RuntimeSandbox(Sandbox):
             read, write = os.pipe()
             try:
                 api.process = await launcher.run(
-                    _command(spec), write, env=_environment(spec, listener.getsockname()[1]), cwd=spec.code
+                    _command(spec), write, env=_environment(spec, around.role, listener.getsockname()[1]), cwd=spec.code
                 )
             except BaseException:
                 os.close(read)
@@ -167,9 +167,9 @@ def _command(spec: FunctionSpec) -> list[str]:
     return [*prefix, sys.executable, "-P", "-m", "awslambdaric", spec.handler]
 
 
-def _environment(spec: FunctionSpec, port: int) -> dict[str, str]:
+def _environment(spec: FunctionSpec, role: Mapping[str, str], port: int) -> dict[str, str]:
     path = os.pathsep.join(map(str, (spec.code, *spec.layers)))
-    return {**lambda_environment(spec), "AWS_LAMBDA_RUNTIME_API": f"{listen.LOOPBACK}:{port}", "PYTHONPATH": path}
+    return {**lambda_environment(spec, role), "AWS_LAMBDA_RUNTIME_API": f"{listen.LOOPBACK}:{port}", "PYTHONPATH": path}
 
 
 def _refused(status: int, kind: str, message: str) -> HttpResponse:

@@ -1,7 +1,8 @@
 """The edge on its port: LocalStack's where it is free."""
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from local.asynchronous import EventQueue
 from local.cloud import listen
@@ -12,20 +13,35 @@ from local.invoker import Invoker
 DEFAULT_PORT = 4566
 
 
+def sockets_on(port: int, state: State, report: Callable[[str], None]) -> list[socket.socket]:
+    """Raises CannotListen."""
+    return listen.sockets(state, listen.LOOPBACK, port, report, name="edge", setting="EDGE_PORT")
+
+
+def endpoint(sockets: Sequence[socket.socket]) -> str:
+    return f"http://localhost:{sockets[0].getsockname()[1]}"
+
+
+def role(settings: Mapping[str, str], url: str) -> dict[str, str]:
+    """What AWS's clients take endpoint and keys from."""
+    return {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": settings.get("MINIO_ACCESS_KEY", ""),
+        "AWS_SECRET_ACCESS_KEY": settings.get("MINIO_SECRET_KEY", ""),
+    }
+
+
 @contextlib.asynccontextmanager
 async def serving(
-    state: State,
+    sockets: list[socket.socket],
     settings: Mapping[str, str],
     invoker: Invoker,
     queue: EventQueue,
     *,
-    port: int,
     gateway: Callable[[], str | None],
-    report: Callable[[str], None],
 ) -> AsyncIterator[str]:
-    """Serves AWS's APIs on loopback while the block runs; their endpoint. Raises CannotListen."""
+    """Serves AWS's APIs on these sockets while the block runs; their endpoint."""
     access, secret, objects = (settings.get(f"MINIO_{name}") for name in ("ACCESS_KEY", "SECRET_KEY", "HOST"))
-    sockets = listen.sockets(state, listen.LOOPBACK, port, report, name="edge", setting="EDGE_PORT")
     app = create_app(
         invoker,
         lambda: invoker.template,
@@ -35,4 +51,4 @@ async def serving(
         gateway=gateway,
     )
     async with contextlib.aclosing(app), listen.serving(app, sockets):
-        yield f"http://localhost:{sockets[0].getsockname()[1]}"
+        yield endpoint(sockets)

@@ -77,7 +77,11 @@ class Surroundings:
     """Without them, a sandbox gets a folder for its temporary files."""
     visible: Sequence[Path] = ()
     """What can be seen below /tmp too, and be written to."""
+    hidden: Sequence[Path] = ()
+    """What cannot be read, unless it is a file of the function's own code."""
     on_spans: OnSpans | None = None
+    role: Mapping[str, str] = field(default_factory=dict)
+    """Variables by which AWS's clients in a function find and may use the local APIs."""
 
 
 class Sandbox:
@@ -242,7 +246,7 @@ class Sandbox:
             "module": self.spec.module,
             "code": str(self.spec.code),
             "layers": [str(layer) for layer in self.spec.layers],
-            "environment": lambda_environment(self.spec),
+            "environment": lambda_environment(self.spec, self._around.role),
             "arn": ARN.format(self.spec.name),
             "response_limit": self._around.response_limit,
             "roots": list(map(str, (self._around.project, self.spec.code, *self.spec.layers))),
@@ -252,6 +256,7 @@ class Sandbox:
             "tmp": {
                 "megabytes": self.spec.ephemeral_storage,
                 "visible": list(map(str, self._around.visible)),
+                "hidden": [str(path) for path in self._around.hidden if path.is_dir() or self.spec.code not in path.parents],
                 "folder": self._folder.name if self._folder else None,
             },
         }

@@ -3,13 +3,15 @@
 import os
 import sys
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from local.template.spec import FunctionSpec
 
 
-def lambda_environment(spec: FunctionSpec) -> dict[str, str]:
-    """The variables a Lambda environment has, under those of the template."""
+def lambda_environment(spec: FunctionSpec, role: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """The variables a Lambda environment has, under those of the template. `role` is what AWS's clients sign with."""
     stream = f"{datetime.now(UTC):%Y/%m/%d}/[$LATEST]{uuid.uuid4().hex}"
     return {
         "AWS_DEFAULT_REGION": "us-east-1",
@@ -27,5 +29,6 @@ def lambda_environment(spec: FunctionSpec) -> dict[str, str]:
         "PATH": os.defpath,
         "TZ": ":UTC",
         "_HANDLER": spec.handler,
+        **role,
         **spec.environment,
     }

@@ -90,7 +90,7 @@ def test_the_queue_nobody_declared_is_there_and_a_message_is_consumed(
 
 def test_its_schedule_runs(facet: Facet, shop: Path, said: str) -> None:
     until((shop / ".facet/logs/functions/report.log").exists, within=20, what="report is invoked")
-    until(lambda: "report for 2" in facet("logs", "report"), within=20, what="the report of the minute")
+    until(lambda: ": 10" in facet("logs", "report"), within=20, what="the report of the minute")
 
 
 def test_a_function_is_invoked_from_the_command_line(facet: Facet, shop: Path, said: str) -> None:

@@ -8,7 +8,7 @@ import httpx
 
 from local.asynchronous import EventQueue
 from local.cloud.state import State
-from local.edge.serving import serving
+from local.edge.serving import serving, sockets_on
 from local.invoker import Invoker
 from local.template import load
 from tests.local.emulator.lab import SECRET, copy_sample
@@ -21,7 +21,8 @@ def test_another_port_is_taken_and_told(tmp_path: Path) -> None:
     async def served(port: int) -> tuple[str, int]:
         invoker = Invoker(template, logs=tmp_path / "logs")
         queue = EventQueue(invoker, lambda: template)
-        around = serving(state, {}, invoker, queue, port=port, gateway=lambda: None, report=said.append)
+        sockets = sockets_on(port, state, said.append)
+        around = serving(sockets, {}, invoker, queue, gateway=lambda: None)
         async with around as url, httpx.AsyncClient(trust_env=False) as client:
             return url, (await client.get(url)).status_code
 
