@@ -256,7 +256,9 @@ class Sandbox:
             "tmp": {
                 "megabytes": self.spec.ephemeral_storage,
                 "visible": list(map(str, self._around.visible)),
-                "hidden": [str(path) for path in self._around.hidden if path.is_dir() or self.spec.code not in path.parents],
+                "hidden": [
+                    str(path) for path in self._around.hidden if path.is_dir() or self.spec.code not in path.parents
+                ],
                 "folder": self._folder.name if self._folder else None,
             },
         }

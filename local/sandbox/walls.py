@@ -34,11 +34,13 @@ def available() -> str:
     return tried.stderr.strip().rpartition("\n")[2] if tried.returncode else ""
 
 
-def enter(megabytes: int, *, shared: Iterable[str], visible: Iterable[str], folder: str | None) -> None:
+def enter(
+    megabytes: int, *, shared: Iterable[str], visible: Iterable[str], hidden: Iterable[str], folder: str | None
+) -> None:
     """Let this process write to a new /tmp of this size and to what is `visible` there, and to nothing else.
 
-    `shared` stays readable, also below /tmp. With a `folder`, no namespace is tried: it is all there is for
-    temporary files. Raises OSError.
+    `shared` stays readable, also below /tmp and in what is `hidden`, which is empty otherwise. With a `folder`, no
+    namespace is tried: it is all there is for temporary files. Raises OSError.
     """
     if folder is not None:
         os.environ["TMPDIR"] = folder
@@ -49,10 +51,15 @@ def enter(megabytes: int, *, shared: Iterable[str], visible: Iterable[str], fold
     _unshare()
     _mount(None, "/", None, _REC | _PRIVATE)
     writable = [path for path in map(Path, visible) if path.exists()]
-    kept = _held(writable, [Path(path) for path in (*shared, *sys.path, sys.prefix, sys.base_prefix) if path])
+    closed = [path for path in map(Path, hidden) if path.exists()]
+    readable = [Path(path) for path in (*shared, *sys.path, sys.prefix, sys.base_prefix) if path]
+    kept = _held([_TMP, *writable, *closed], [*writable, *readable])
     _mount("tmpfs", _TMP, "tmpfs", _NOSUID | _NODEV, f"size={megabytes}m,mode=1777")
-    for path, descriptor in kept.items():
-        _bind(descriptor, path)
+    for path in sorted({*kept, *closed}, key=lambda path: len(path.parts)):  # outer folders first
+        if path in closed:
+            _hide(path)
+        if path in kept:
+            _bind(kept[path], path)
     _set_attributes(Path("/"), _AT_RECURSIVE, add=_RDONLY)
     for path in (_TMP, *writable):
         _set_attributes(path, 0, clear=_RDONLY)
@@ -70,12 +77,17 @@ def _unshare() -> None:
     Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
 
 
-def _held(writable: list[Path], readable: list[Path]) -> dict[Path, int]:
-    """Descriptors of what has to be mounted again, outer folders first."""
-    covers = [_TMP, *writable]
-    inner = [path for path in readable if path.exists() and any(path.is_relative_to(cover) for cover in covers)]
-    paths = sorted({*writable, *inner}, key=lambda path: len(path.parts))
-    return {path: os.open(path, os.O_PATH | os.O_CLOEXEC) for path in paths}
+def _held(covers: list[Path], paths: list[Path]) -> dict[Path, int]:
+    """Descriptors of those that will be covered, and so have to be mounted again."""
+    covered = {path for path in paths if path.exists() and any(path.is_relative_to(cover) for cover in covers)}
+    return {path: os.open(path, os.O_PATH | os.O_CLOEXEC) for path in covered}
+
+
+def _hide(path: Path) -> None:
+    if path.is_dir():
+        _mount("tmpfs", path, "tmpfs", _NOSUID | _NODEV, "size=1m,mode=755")
+    elif path.exists():
+        _mount("/dev/null", path, None, _BIND)
 
 
 def _bind(descriptor: int, path: Path) -> None:
@@ -120,4 +132,4 @@ def _check(result: int, what: str) -> None:
 
 
 if __name__ == "__main__":
-    enter(1, shared=(), visible=(), folder=None)
+    enter(1, shared=(), visible=(), hidden=(), folder=None)

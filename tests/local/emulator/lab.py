@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import shutil
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -78,6 +78,7 @@ def lab(
     honest_cold: bool = False,
     debug: Mapping[str, int] | None = None,
     walls: bool = True,
+    hidden: Sequence[str] = (),
     edit: Callable[[str], str] = str,
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     **gateway: Any,
@@ -97,6 +98,7 @@ def lab(
             debug=debug or {},
             walls=walls,
             visible=[folder],
+            hidden=[folder / name for name in hidden],
             report=reports.append,
         )
         app = create_app(template, invoker, on_request=lines.append, **gateway)

@@ -121,6 +121,20 @@ def test_nobody_can_undo_that_or_get_hold_of_other_processes(sample: Lab) -> Non
     assert tried(sample, "find", path="/tmp")["names"] is not None  # the zygote goes on
 
 
+@pytest.mark.parametrize("honest_cold", [False, True])
+def test_what_is_hidden_cannot_be_read_unless_it_is_the_functions_own(tmp_path: Path, honest_cold: bool) -> None:
+    names = ["project/state", "project/.env", "project/functions/trouble/.env", "project/missing", "project/layers"]
+    with lab(tmp_path, honest_cold=honest_cold, hidden=names) as sample:
+        (tmp_path / "project" / "state").mkdir()
+        for name in ("state/records.db", ".env", "functions/trouble/.env"):
+            (tmp_path / "project" / name).write_text("secret")
+        read = [tried(sample, "read", path=str(tmp_path / name)) for name in (f"{names[0]}/records.db", *names[1:4])]
+        assert read == ["ENOENT", "", "secret", "ENOENT"]
+        assert tried(sample, "find", path=str(tmp_path / "project" / "state"))["names"] == []
+        assert tried(sample, "write", path=str(tmp_path / "project" / "state" / "mark")) == "EROFS"
+        assert "calls" in answer(sample.invoke("echo"))  # its layer stays where it is, in what is hidden
+
+
 def test_what_is_made_visible_can_be_written_too(sample: Lab) -> None:
     assert tried(sample, "write", path=str(sample.folder / "mark"), megabytes=0.5) == "written"
     assert (sample.folder / "mark").stat().st_size == 512 * 1024

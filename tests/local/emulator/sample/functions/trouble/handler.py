@@ -47,6 +47,14 @@ def write(event: Event) -> str:
     return "written"
 
 
+def read(event: Event) -> str:
+    """What is in a file, or what the system said."""
+    try:
+        return Path(event["path"]).read_text()
+    except OSError as exc:
+        return errno.errorcode[exc.errno or 0]
+
+
 def unlock(event: Event) -> Any:
     """What the system says to whoever would write everywhere again, or stop its parent."""
     libc = ctypes.CDLL(None, use_errno=True)
