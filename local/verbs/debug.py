@@ -105,5 +105,5 @@ def _launch_file(root: Path) -> Path:
 
 def import_table(answer: Mapping[str, Any]) -> str:
     """What a cold start took, and which imports took it, slowest first."""
-    rows = [f"{ms:>8.1f} ms  {module}" for module, ms in answer["imports"]]
+    rows = [f"{ms:>8.1f} ms  {module}" for module, ms in answer["imports"] if ms >= 0.1]
     return "\n".join([f"cold start {answer['init_ms'] or 0:.0f} ms", *rows])
