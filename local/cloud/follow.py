@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
+from pathlib import Path
 from typing import Protocol
 
-from local.cloud import watch
+from local.cloud import handlers, watch
 from local.cloud.triggers import BrokerUnknown, Triggers
 from local.gateway.app import Gateway
 from local.invoker import Invoker
@@ -40,6 +41,7 @@ async def following(stack: Followed, invoker: Invoker) -> AsyncIterator[None]:
 
 
 async def _follow(stack: Followed, invoker: Invoker, seen: watch.Seen) -> None:
+    told: dict[Path, str] = {}
     await invoker.reload(())
     async with asyncio.TaskGroup() as renewing:
         async for changed in watch.changes(lambda: invoker.template, seen):
@@ -47,7 +49,21 @@ async def _follow(stack: Followed, invoker: Invoker, seen: watch.Seen) -> None:
                 await _replace_template(stack, invoker)
             if not changed.isdisjoint(invoker.template.requirements):
                 stack.report("reload: requirements changed: install them and start `facet up` anew (or: make up)")
-            renewing.create_task(invoker.reload(changed))
+            renewing.create_task(_reload(stack, invoker, changed, told))
+
+
+async def _reload(stack: Followed, invoker: Invoker, changed: Collection[Path], told: dict[Path, str]) -> None:
+    """What no function that lives has met is told here, once: the next call would fail with it."""
+    await invoker.reload(changed)
+    root = invoker.template.path.parent
+    faults = await asyncio.to_thread(handlers.syntax_errors, changed, root)
+    known = [*invoker.broken.values(), *told.values()]
+    for fault in faults.values():
+        if not any(error.startswith(fault.partition(": ")[0]) for error in known):
+            stack.report(f"reload: {fault}")
+    for file in changed:
+        told.pop(file, None)
+    told |= faults
 
 
 async def _replace_template(stack: Followed, invoker: Invoker) -> None:

@@ -3,7 +3,9 @@
 import ast
 import importlib.util
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from local.template import Template
 from local.template.spec import FunctionSpec
@@ -22,6 +24,23 @@ def problems(template: Template) -> Iterator[str]:
         if missing := [name for name in _imported(tree) if not _is_found(name, spec)]:
             names = ", ".join(missing)
             yield f"{spec.logical_id}: there is no module {names}. Install its package for {sys.executable}."
+
+
+def syntax_errors(files: Iterable[Path], root: Path) -> dict[Path, str]:
+    """What Python cannot read of these files, as `functions/x/handler.py:12: SyntaxError: …`."""
+    found: dict[Path, str] = {}
+    for file in sorted(file for file in files if file.suffix == ".py"):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                compile(file.read_bytes(), file, "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError) as exc:
+            line, message = (exc.lineno or 1, exc.msg) if isinstance(exc, SyntaxError) else (1, str(exc))
+            place = file.relative_to(root) if file.is_relative_to(root) else file
+            found[file] = f"{place}:{line}: {type(exc).__name__}: {message}"
+        except OSError:  # gone again
+            continue
+    return found
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:

@@ -84,8 +84,8 @@ def invoke(
 ) -> None:
     """Invoke function NAME once and print its answer.
 
-    NAME may also be the template's: a logical id or a FunctionName. The event is made for what triggers it, unless --event gives one
-    whole. Exit code 1 when it failed.
+    NAME may also be the template's: a logical id or a FunctionName. The event is made for what triggers it, unless
+    --event gives one whole. Exit code 1 when it failed.
 
     \b
     facet invoke register_user --body '{"name": "Ada", "email": "ada@example.com", "password": "correct horse"}'

@@ -154,6 +154,13 @@ async def broken(running: Project, *names: str) -> None:
     await until(probe)
 
 
+def reported(running: Project, line: str, times: int = 1) -> Callable[[], Awaitable[bool]]:
+    async def probe() -> bool:
+        return running.reports.count(line) == times
+
+    return probe
+
+
 def scene(play: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(play())
 
@@ -261,6 +268,30 @@ def test_a_syntax_error_is_told_in_a_header_the_log_and_the_report_while_the_old
             running.write("talk/handler.py", HANDLER.format(version="v1"))
             await settled(running, version="v1")
             assert "x-facet-reload-error" not in (await running.get("/fn/talk/")).headers
+
+    scene(play)
+
+
+def test_a_syntax_error_that_no_sandbox_has_met_is_told_once(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with project(tmp_path) as running:
+            broken_code = "def app(event, context)\n    return 1\n"
+            told = "reload: alone/handler.py:1: SyntaxError: expected ':'"
+            running.write("alone/handler.py", broken_code)
+            await until(reported(running, told))
+            running.write("alone/handler.py", f"{broken_code}\n")
+            running.write("lazy/more.py", "x = (")
+            await until(reported(running, "reload: lazy/more.py:1: SyntaxError: '(' was never closed"))
+            await running.ask()
+            running.write("talk/handler.py", broken_code)
+            await broken(running, "talk")
+            running.write("alone/handler.py", ALONE)
+            running.write("lazy/more.py", "x = 2\ny = (")
+            await until(reported(running, "reload: lazy/more.py:2: SyntaxError: '(' was never closed"))
+            assert running.reports.count(told) == 1
+            assert "reload: talk/handler.py:1: SyntaxError: expected ':'" not in running.reports
+            running.write("alone/handler.py", broken_code)
+            await until(reported(running, told, times=2))
 
     scene(play)
 
