@@ -33,6 +33,7 @@ class View:
     """What the screen shows. `services`: name, state and restarts; `sandboxes`: all and idle ones by function."""
 
     ready: bool = False
+    stopping: bool = False
     urls: Mapping[str, str] = field(default_factory=dict)
     services: Sequence[tuple[str, str, int]] = ()
     queues: Mapping[str, int] = field(default_factory=dict)
@@ -55,7 +56,7 @@ def drawn(view: View, *, width: int, height: int) -> Text:
 
 
 def _head(view: View, width: int) -> Iterator[Text]:
-    state = Text("ready", _GOOD) if view.ready else Text("starting", _BUSY)
+    state = Text("ready", _GOOD) if view.ready else Text("stopping" if view.stopping else "starting", _BUSY)
     yield _labelled("Facet", state, style="bold")
     for name, url in view.urls.items():
         yield _labelled(name, Text(url, "cyan"))

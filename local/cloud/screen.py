@@ -106,6 +106,7 @@ class Screen:
         broken = stack.invoker.broken if stack.invoker else {}
         return View(
             ready=stack.ready,
+            stopping=stack.stopping.is_set(),
             urls=status.urls(stack),
             services=[(each.name, each.state, each.restarts) for each in stack.supervisor.status()],
             queues=self._depths,

@@ -49,6 +49,7 @@ def test_the_screen_shows_addresses_services_queues_functions_and_the_last_invoc
 
 def test_before_anything_runs_there_is_little_to_show() -> None:
     assert shown(View()) == ["Facet       starting", "functions   0, 0 sandboxes, 0 busy", "last        0 invocations"]
+    assert shown(View(stopping=True))[0] == "Facet       stopping"
 
 
 @pytest.mark.parametrize(("width", "height"), [(40, 10), (80, 5), (20, 3), (200, 60)])

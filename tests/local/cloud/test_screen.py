@@ -56,6 +56,7 @@ def test_the_screen_shows_services_and_the_last_invocation_and_restores_the_term
         assert shown.modes() == modes
         assert shown.raw.rindex(SHOW) > shown.raw.rindex(HIDE)
         assert "stopping" in shown.raw[before:]
+        assert "starting" not in shown.raw[before:]
 
 
 def test_another_size_of_the_terminal_is_drawn_anew(tmp_path: Path) -> None:
