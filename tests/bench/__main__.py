@@ -18,7 +18,8 @@ import httpx
 import psutil
 from botocore.config import Config
 
-from tests.bench import load
+from local.sandbox.how import How
+from tests.bench import emulator, load
 from tests.stack import crowd
 from tests.stacks import PROJECT, Stack, running
 
@@ -28,6 +29,9 @@ MEGABYTE = 1_000_000
 
 
 def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="facet-bench-") as folder:
+        for line in emulated(Path(folder)):
+            say(*line)
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="facet-bench-") as folder, running(Path(folder)) as stack:
         say("stack ready", f"{time.perf_counter() - begun:.1f} s")
@@ -43,6 +47,14 @@ def main() -> None:
 def say(what: str, figure: str) -> None:
     sys.stdout.write(f"{what:<58} {figure}\n")
     sys.stdout.flush()
+
+
+def emulated(folder: Path) -> Iterator[tuple[str, str]]:
+    """A handler that returns at once: what all that stands before it costs."""
+    for what, seconds in emulator.warm(folder):
+        yield f"warm invocation by {what}", spread(seconds)
+    yield "cold invocation, forked from the zygote", spread(emulator.cold(folder, how=How(), times=40))
+    yield "honest cold: a new interpreter", spread(emulator.cold(folder, how=How(fresh=True), times=10))
 
 
 def invocations(http: httpx.Client) -> Iterator[tuple[str, str]]:
