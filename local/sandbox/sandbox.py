@@ -18,7 +18,7 @@ from local.sandbox.channel import Channel, ChannelClosed, Output
 from local.sandbox.frames import BEGUN, ERROR, EVENT, FAILED, INIT, LISTENING, READY, RESULT, Frame
 from local.sandbox.how import How
 from local.sandbox.launcher import Exit, Launcher, Process
-from local.sandbox.orphan import kill_group
+from local.sandbox.orphan import end_in, kill_group, namespace_of
 from local.sandbox.usage import Memory, cpu_ms_of
 from local.sandbox.variables import lambda_environment
 from local.template.spec import FunctionSpec
@@ -113,6 +113,8 @@ class Sandbox:
         )
         self._output = Output(output, self._printed)
         self._ending: asyncio.Task[Exit] | None = None
+        self._namespace: int | None = None
+        """Where all lives that it starts."""
         # Something the handler left behind may hold the channel open: the process's end is what counts.
         process.exited.add_done_callback(
             lambda _: asyncio.get_running_loop().call_later(_LINGER_SECONDS, channel.close)
@@ -176,6 +178,7 @@ class Sandbox:
             raise InitFailed(self._crashed(request_id, ended)) from None
         self._output.drain()
         self._learn(frame.header)
+        self._namespace = namespace_of(self.process.pid)
         if frame.kind == FAILED:
             await self.end()
             raise InitFailed(self._outcome(frame.body, "error"))
@@ -236,6 +239,9 @@ class Sandbox:
             ended = Exit(-9)
         self._channel.close()
         self._output.close()
+        if self._namespace is not None:
+            await asyncio.to_thread(end_in, self._namespace)
+            os.close(self._namespace)
         if self._folder:
             await asyncio.to_thread(self._folder.cleanup)
         return ended

@@ -20,6 +20,7 @@ from local.invocation import Invocation
 from local.invoker import EventTooLarge, UnknownFunction
 from local.sandbox.pool import Bounds, Busy, Throttled
 from local.sandbox.preload import preload
+from local.sandbox.walls import available
 from tests.local.emulator.lab import SECRET, Lab, answer, copy_sample, error, lab
 
 
@@ -257,6 +258,26 @@ def test_stopping_ends_every_process_also_one_in_a_session_of_its_own(tmp_path: 
         assert len(processes) >= 2
     assert not any(process.is_running() for process in processes)
     assert not psutil.pid_exists(left_behind)
+
+
+@pytest.mark.skipif(bool(available()), reason=f"no walls on this machine: {available()}")
+@pytest.mark.parametrize("end", ["recycle", "zygote", "fresh"])
+def test_what_a_handler_left_in_a_session_of_its_own_ends_with_its_sandbox(tmp_path: Path, end: str) -> None:
+    with lab(tmp_path, honest_cold=end == "fresh") as sample:
+        done = sample.invoke("trouble", {"kind": "fork_and_leave", "stay": True})
+        left_behind = int(done.log.partition("left behind: ")[2].split()[0])
+        if end == "zygote":
+            newest_zygote().kill()
+        else:
+            sample.recycle("trouble")
+        sample.run(happened(lambda: not lives(left_behind)))
+
+
+def lives(pid: int) -> bool:
+    """Whether it does something: without an init nobody may be there to bury it."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def test_a_stopped_invoker_lets_what_runs_finish_and_refuses_the_rest(tmp_path: Path) -> None:

@@ -120,7 +120,8 @@ def fork_and_leave(event: Event) -> None:
         os.setsid()
         time.sleep(600)
     print(f"left behind: {pid}")
-    os._exit(0)
+    if not event.get("stay"):
+        os._exit(0)
 
 
 def close_streams(event: Event) -> str:
