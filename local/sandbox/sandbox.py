@@ -292,6 +292,7 @@ class Sandbox:
         """A peak above the limit that nobody saw in time, and so did not end it, is reported as the limit."""
         duration_ms = (time.perf_counter() - self._started) * 1000
         enforced = self.timeout is not None and not self._out_of_memory
+        self._peak_kb = max(self._peak_kb, self._memory.with_children_kb)
         peak_kb = min(self._peak_kb, self.spec.memory * 1024) if enforced else self._peak_kb
         cpu_ms = None if cpu_ms is None else max(0.0, cpu_ms - self._cpu_ms)
         return Outcome(payload, status, duration_ms, peak_kb, self._tail, self._began, cpu_ms, calls)

@@ -56,6 +56,28 @@ def test_the_memory_of_a_handler_is_in_its_report_though_it_was_given_back(sampl
     assert after == during
 
 
+def test_the_memory_of_children_counts_too(tmp_path: Path) -> None:
+    def slower(text: str) -> str:
+        return text.replace("Timeout: 1\n      MemorySize: 128", "Timeout: 60\n      MemorySize: 128")
+
+    with lab(tmp_path, edit=slower) as sample:
+        few = sample.invoke("trouble", {"kind": "log"}).report.max_memory_mb
+        ended = sample.invoke("trouble", {"kind": "allocate_in_children", "megabytes": 70, "seconds": 50})
+        assert "The memory limit of 128 MB was exceeded" in ended.log
+        seen = sample.invoke("trouble", {"kind": "allocate_in_children", "megabytes": 30, "seconds": 1})
+        assert seen.function_error is None
+        assert 60 <= seen.report.max_memory_mb - few < 100
+
+
+def test_shared_pages_count_too(sample: Lab) -> None:
+    sample.recycle("trouble")
+    few = sample.invoke("trouble", {"kind": "log"}).report.max_memory_mb
+    assert 55 <= sample.invoke("trouble", {"kind": "share_pages", "megabytes": 60}).report.max_memory_mb - few <= 62
+    assert (
+        sample.invoke("trouble", {"kind": "share_pages", "megabytes": 200, "seconds": 0.8}).report.max_memory_mb >= 128
+    )
+
+
 def test_the_packages_of_other_functions_are_in_no_ones_memory(tmp_path: Path) -> None:
     with lab(tmp_path) as sample:
         assert sample.invoke("tick").report.max_memory_mb < 10

@@ -3,10 +3,12 @@
 import ctypes
 import errno
 import logging
+import mmap
 import multiprocessing
 import os
 import re
 import struct
+import subprocess
 import sys
 import tempfile
 import threading
@@ -211,6 +213,28 @@ def allocate(event: Event) -> int:
         hoard[start] = 1
     time.sleep(event.get("seconds", 0))
     return len(hoard)
+
+
+def allocate_in_children(event: Event) -> None:
+    """In those of a thread: a process, and one that it starts."""
+
+    def run() -> None:
+        hoard = f"hoard = bytearray(b'x') * {event['megabytes']}_000_000"
+        again = f"import subprocess, sys; {hoard}; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+        subprocess.run(
+            [sys.executable, "-c", again, f"import time; {hoard}; time.sleep({event['seconds']})"], check=False
+        )
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+
+
+def share_pages(event: Event) -> None:
+    pages = mmap.mmap(-1, event["megabytes"] * 1_000_000)
+    for start in range(0, len(pages), 4096):
+        pages[start] = 1
+    time.sleep(event.get("seconds", 0))
 
 
 def log(event: Event) -> str:
