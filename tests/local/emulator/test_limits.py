@@ -41,7 +41,7 @@ def test_the_report_tells_computing_from_waiting(sample: Lab) -> None:
     waited, computed = sample.invoke("trouble", {"kind": "sleep"}), sample.invoke("trouble", {"kind": "match_for_ever"})
     assert waited.report.cpu_ms is not None
     assert computed.report.cpu_ms is not None
-    assert waited.report.cpu_ms < 300 < computed.report.cpu_ms
+    assert waited.report.cpu_ms < 50 < computed.report.cpu_ms  # of one second, which others may need, too
     quick = sample.invoke("trouble", {"kind": "compute", "seconds": 0.1})
     assert quick.report.cpu_ms is not None
     assert 100 <= quick.report.cpu_ms < 200
