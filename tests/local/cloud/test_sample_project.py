@@ -113,7 +113,7 @@ def test_without_services_it_is_ready_at_once(tmp_path: Path) -> None:
     try:
         started = time.monotonic()
         facet("up", "--detach")
-        assert time.monotonic() - started < 10  # alone on the machine: 1.5 s
+        assert time.monotonic() - started < 10  # beside other work on two cores: 1.4 to 1.8 s
         assert json.loads(facet("status", "--json"))["services"] == {}
         assert not (project / ".facet" / "data" / "rabbitmq").exists()
     finally:
