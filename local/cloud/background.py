@@ -1,6 +1,7 @@
 """A `facet up` in the background: started, stopped, and its data erased, by commands that do not run it themselves."""
 
 import asyncio
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from local.cloud.control import Client, NotRunning
 from local.cloud.project import Project
 from local.cloud.state import State
-from local.services.process import ServiceFailed, last_lines
+from local.services.process import ServiceFailed, last_lines, put_aside
 from local.services.supervisor import Supervisor
 
 START_SECONDS = 300.0
@@ -33,6 +34,7 @@ def start(project: Project, arguments: list[str], report: Report) -> None:
     """Runs `facet up` in a session of its own and returns when it is ready. Raises StartFailed."""
     state = State.open(project.root)
     log = state.log("up")
+    put_aside(log)
     seen = log.stat().st_size if log.exists() else 0
     command = [sys.executable, "-m", "local", "up", "--template", str(project.template), *arguments]
     with log.open("ab") as output:
@@ -49,8 +51,9 @@ def start(project: Project, arguments: list[str], report: Report) -> None:
         while not _is_ready(state, child.pid):
             seen = _echo(log, seen, report)
             if child.poll() is not None:
-                _echo(log, seen, report)
-                raise StartFailed(f"It ended with exit code {child.returncode}. All it printed is in {log}.")
+                seen = _echo(log, seen, report)
+                ended = f"It ended with exit code {child.returncode}. All it printed is in {log}."
+                raise StartFailed(_error(log, seen) or ended)
             if time.monotonic() > deadline:
                 raise StartFailed(f"It was not ready after {START_SECONDS:.0f} s:\n{last_lines(log)}")
             time.sleep(POLL_SECONDS)
@@ -71,13 +74,20 @@ def _is_ready(state: State, pid: int) -> bool:
 
 
 def _echo(log: Path, start: int, report: Report) -> int:
-    """Reports the whole lines written since `start`; where the next ones begin."""
+    """Reports the whole lines written since `start`, but not the error it ends with; where the next ones begin."""
     with log.open("rb") as file:
         file.seek(start)
-        whole, newline, _ = file.read().rpartition(b"\n")
+        whole = re.split(rb"^(?=Error: )", file.read(), maxsplit=1, flags=re.MULTILINE)[0]
+    whole = whole[: whole.rfind(b"\n") + 1]
     for line in whole.decode(errors="replace").splitlines():
         report(line)
-    return start + len(whole) + len(newline)
+    return start + len(whole)
+
+
+def _error(log: Path, start: int) -> str:
+    """What the command has said of its failure, if it did."""
+    text = log.read_bytes()[start:].decode(errors="replace").strip()
+    return text.removeprefix("Error: ") if text.startswith("Error: ") else ""
 
 
 def stop(state: State, report: Report) -> bool:

@@ -138,6 +138,8 @@ class Stack:
                 await self._start_tracing(self.recorder.ring)
             port = self._number("EDGE_PORT", edge.DEFAULT_PORT)
             sockets = edge.sockets_on(port, self.state, self.report) if "functions" in parts else []
+            for each in sockets:
+                self.running.callback(each.close)  # also when it comes to nothing before they are served
             # Facet's own functions have keys of their own, by their settings.
             role = {} if makes_avatars(template) or not sockets else edge.role(self.settings, edge.endpoint(sockets))
             self.invoker = invoker = await self._start_invoker(template, role)

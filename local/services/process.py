@@ -44,8 +44,7 @@ class Program:
 async def spawn(program: Program) -> asyncio.subprocess.Process:
     """Start a program in a session of its own; the kernel tells it to stop should this thread vanish."""
     program.log.parent.mkdir(parents=True, exist_ok=True)
-    if program.log.exists() and program.log.stat().st_size > LOG_LIMIT:
-        program.log.replace(program.log.with_suffix(".log.1"))
+    put_aside(program.log)
     with program.log.open("ab") as log:
         return await asyncio.create_subprocess_exec(
             *program.prefix,
@@ -111,6 +110,12 @@ def give_to_user_of(prefix: tuple[str, ...], path: Path, *, below: Path) -> None
     for folder in path.parents:
         if changes_user and folder.is_relative_to(below):
             folder.chmod(folder.stat().st_mode | 0o011)
+
+
+def put_aside(log: Path) -> None:
+    """Let a log that has grown long begin anew."""
+    if log.exists() and log.stat().st_size > LOG_LIMIT:
+        log.replace(log.with_suffix(".log.1"))
 
 
 def last_lines(log: Path, count: int = 15) -> str:

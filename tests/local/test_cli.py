@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from local import cli, template
 from local.cloud import project
+from local.services.process import LOG_LIMIT
 from local.verbs import invoke_event, tour
 from local.verbs.requests import CannotBuild
 from tests.local.cloud.terminal import terminal
@@ -337,3 +338,17 @@ def test_routes_and_events_follow_the_settings(facet: Facet, tmp_path: Path) -> 
     given: dict[str, Any] = {"event_file": None, "photo": None, "headers": (), "method": None, "path": None}
     event = invoke_event.build(project.find(start=ROOT), "register_user", body="{}", shape="furl", **given)
     assert event["rawPath"] == "/v9/users/registration"
+
+
+@pytest.mark.usefixtures("facet")
+def test_the_reason_why_a_detached_stack_ended_is_told_once(sample: Path, tmp_path: Path) -> None:
+    log = tmp_path / "state/logs/up.log"
+    log.parent.mkdir(parents=True)
+    with log.open("w") as file:
+        file.truncate(LOG_LIMIT + 1)
+    arguments = ["up", "--detach", "--only", "functions", "--debug", "quite", "--template", str(sample)]
+    result = subprocess.run([sys.executable, "-m", "local", *arguments], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert result.stderr == "Error: There is no function quite to debug. There are: echo, quiet. Did you mean quiet?\n"
+    assert "Error" not in result.stdout
+    assert log.stat().st_size < LOG_LIMIT < log.with_name("up.log.1").stat().st_size
