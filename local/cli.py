@@ -14,10 +14,10 @@ from local import failures
 
 EXIT_CODES = """\b
 Exit codes:
-  0    done, or all is well
+  0    done, or all is well; `facet up` was stopped by Ctrl-C or `facet down`
   1    it failed, differs, or is not running; standard error says why and what to do next
   2    the command line was not understood
-  130  interrupted by Ctrl-C
+  130  interrupted by Ctrl-C before it was done
 """
 
 

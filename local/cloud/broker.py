@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +18,7 @@ from local.cloud.project import Project
 from local.cloud.state import State
 from local.triggers.amqp import Lenient
 
+_NAMES = {"tasks": "RABBITMQ_TASKS_QUEUE", "results": "RABBITMQ_TASKS_RESULTS_QUEUE"}
 _SECONDS = 10
 _NEXT = "Start it with `facet up --only services`, or check"
 
@@ -40,7 +41,7 @@ class Broker:
 
     @classmethod
     def of(cls, project: Project, state: State) -> "Broker":
-        """Raises BrokerProblem and EnvironmentUnreadable."""
+        """Short names are those of Facet's own template. Raises BrokerProblem, TemplateError, EnvironmentUnreadable."""
         at = {**environment.DEFAULTS, **environment.effective(project.root)}
         if not at.get("RABBITMQ_HOST"):  # ours, on the ports where it was last
             ports = state.ports()
@@ -50,12 +51,12 @@ class Broker:
             at["RABBITMQ_MANAGEMENT_URL"] = f"http://127.0.0.1:{ports['rabbitmq-management']}"
         if missing := [name for name in ("RABBITMQ_USER", "RABBITMQ_PASSWORD") if not at.get(name)]:
             raise BrokerProblem(f"These settings have no value: {', '.join(missing)}. Put them into .env.")
-        return cls.by(at)
+        declared = project.read().settings
+        return replace(cls.by(at), names={short: at[name] for short, name in _NAMES.items() if name in declared})
 
     @classmethod
     def by(cls, settings: Mapping[str, str]) -> "Broker":
         """The broker of these RABBITMQ_* settings, all of which have a value."""
-        names = {"tasks": "RABBITMQ_TASKS_QUEUE", "results": "RABBITMQ_TASKS_RESULTS_QUEUE"}
         return cls(
             settings["RABBITMQ_HOST"],
             int(settings["RABBITMQ_PORT"]),
@@ -63,7 +64,6 @@ class Broker:
             settings["RABBITMQ_PASSWORD"],
             settings["RABBITMQ_VHOST"],
             settings.get("RABBITMQ_MANAGEMENT_URL"),
-            {short: settings[name] for short, name in names.items() if name in settings},
         )
 
     def parameters(self, **limits: float) -> pika.ConnectionParameters:

@@ -24,7 +24,7 @@ class InvalidEvent(Exception):
 
     def __init__(self, model: type[Event], problems: list[str]) -> None:
         self.problems = problems
-        super().__init__(f"This is no event of a {model.title}:\n" + "\n".join(f"  {each}" for each in problems))
+        super().__init__(f"This is no event of {model.title}:\n" + "\n".join(f"  {each}" for each in problems))
 
 
 def check(event: Any) -> str | None:

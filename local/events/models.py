@@ -99,7 +99,7 @@ class UrlContext(Part):
 
 
 class UrlEvent(HttpEvent):
-    title = "function URL (payload 2.0)"
+    title = "a function URL (payload 2.0)"
     version: Literal["2.0"]
     routeKey: str
     rawPath: Path
@@ -113,7 +113,7 @@ class UrlEvent(HttpEvent):
 
 
 class HttpApiEvent(UrlEvent):
-    title = "HTTP API (payload 2.0)"
+    title = "an HTTP API (payload 2.0)"
 
 
 class Identity(Part):
@@ -136,7 +136,7 @@ class RestContext(Part):
 
 
 class RestEvent(HttpEvent):
-    title = "REST API (payload 1.0)"
+    title = "a REST API (payload 1.0)"
     resource: str
     path: Path
     httpMethod: Method
@@ -165,13 +165,13 @@ class BalancerEvent(HttpEvent):
 
 
 class AlbEvent(BalancerEvent):
-    title = "load balancer (ALB)"
+    title = "a load balancer (ALB)"
     headers: Texts
     queryStringParameters: Texts
 
 
 class AlbMultiEvent(BalancerEvent):
-    title = "load balancer (ALB) with multi-value headers"
+    title = "a load balancer (ALB) with multi-value headers"
     multiValueHeaders: Lists
     multiValueQueryStringParameters: Lists
 
@@ -207,7 +207,7 @@ class RmqRecord(Part):
 
 
 class RmqEvent(Event):
-    title = "RabbitMQ event source mapping (aws:rmq)"
+    title = "a RabbitMQ event source mapping (aws:rmq)"
     eventSource: Literal["aws:rmq"]
     eventSourceArn: Annotated[str, _like(r"arn:aws[\w-]*:mq:.*", "the ARN of a broker")]
     rmqMessagesByQueue: Annotated[
@@ -217,7 +217,7 @@ class RmqEvent(Event):
 
 
 class ScheduleEvent(Event):
-    title = "schedule (EventBridge)"
+    title = "a schedule (EventBridge)"
     version: Literal["0"] = "0"
     id: Filled
     detail_type: Annotated[str, Field(alias="detail-type")]
@@ -230,7 +230,7 @@ class ScheduleEvent(Event):
 
 
 class CloudEvent(Event):
-    title = "CloudEvent 1.0"
+    title = "a CloudEvent 1.0"
     specversion: Literal["1.0"]
     id: Filled
     source: Filled

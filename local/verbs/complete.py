@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from local.cloud import project
-from local.cloud.project import Project
+from local.cloud.project import Project, makes_avatars
 from local.cloud.state import State
 
 Complete = Callable[[click.Context, click.Parameter, str], list[str]]
@@ -28,8 +28,9 @@ def _completing(names: Callable[[Project], Iterable[str]]) -> Complete:
 
 
 def _queues(found: Project) -> Iterable[str]:
-    declared = [each.queue for each in found.read().queues]
-    return [name for each in ("tasks", "results", *declared) for name in (each, f"{each}.dead")]
+    template = found.read()
+    short = ("tasks", "results") if makes_avatars(template) else ()
+    return [name for each in (*short, *(each.queue for each in template.queues)) for name in (each, f"{each}.dead")]
 
 
 def _schedules(found: Project) -> Iterable[str]:

@@ -143,7 +143,7 @@ def check(file: BinaryIO) -> None:
     facet event check event.json
     """
     source = checked(parsed(file.read(), "FILE"))
-    click.echo(f"An event of a {source}." if source else "Plain JSON, which is an event of nobody but its sender.")
+    click.echo(f"An event of {source}." if source else "Plain JSON, which is an event of nobody but its sender.")
 
 
 def _pair(given: str) -> tuple[str, str]:

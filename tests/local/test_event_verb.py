@@ -137,7 +137,7 @@ MADE: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", MADE)
 def test_every_event_that_is_made_here_is_right(name: str) -> None:
-    assert check(MADE[name])
+    assert (check(MADE[name]) or "").startswith(("a ", "an HTTP"))
 
 
 def record(event: dict[str, Any]) -> Any:

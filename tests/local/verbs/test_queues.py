@@ -42,7 +42,10 @@ def settings(queue: Queue, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> p
     monkeypatch.setenv("SECRET_KEY", "a secret of the sample")
     monkeypatch.setenv("FACET_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("FACET_ENV_FILE", str(tmp_path / ".env"))
-    monkeypatch.chdir(copy_sample(tmp_path))
+    monkeypatch.chdir(folder := copy_sample(tmp_path))
+    template = (folder / "template.yaml").read_text()
+    declared = "\nParameters:\n  RabbitmqTasksResultsQueue: { Type: String }"
+    (folder / "template.yaml").write_text(template.replace("\nParameters:", declared))
     return monkeypatch
 
 
@@ -250,3 +253,13 @@ def test_a_management_api_that_is_away_is_said(facet: Facet, settings: pytest.Mo
     result = facet("queue", "list")
     assert result.exit_code == 1
     assert "check RABBITMQ_MANAGEMENT_URL." in result.output
+
+
+def test_results_is_a_queue_like_others_where_the_template_has_no_such_setting(
+    facet: Facet, settings: pytest.MonkeyPatch, queue: Queue
+) -> None:
+    settings.delenv("RABBITMQ_TASKS_RESULTS_QUEUE")
+    Path("template.yaml").write_text("Resources: {}")
+    for name in ("results", "tasks"):
+        assert f"There is no queue {name}." in facet("queue", "peek", name).output
+        assert f"There is no queue {name}.dead." in facet("queue", "dead", name).output
