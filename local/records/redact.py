@@ -26,6 +26,7 @@ _LOOKS = re.compile(
     r"|\beyJ[\w-]{5,}\.[\w.-]*(?:\\?\s*\n\s*[\w.-]{16,}(?!\S))+"  # one that was wrapped
     r"|\b(?i:Bearer|Basic)\s+[\w.~+/=-]{6,}"
     r"|(?<=://)[^/\s:@\"'\\]*:[^/\s\"'\\]+(?=@)"  # user:password@ of an address
+    r"|\b(?i:Digest)\s+\w+=(?:\"[^\"\n]*\"|[^\s,\"]+)(?:,\s*\w+=(?:\"[^\"\n]*\"|[^\s,\"]+))*"
     r"|\$(?:argon2\w*|2[abxy]|scrypt|pbkdf2[\w-]*|[156y])\$[\w./+=,$-]+"  # a password hash
     r"|\b[a-z]{2,8}_(?:live|test|prod)_[\w-]{16,}"  # API keys, ours and those of others
     r"|\b(?:sk|rk|fk|gh[a-z]|github_pat|glpat|xox[a-z]|npm|hf)[_-][\w-]{16,}"
@@ -46,6 +47,14 @@ _VALUE = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 
+_ARGUMENT = r"(?<![\w-])--(?P<word>[\w-]+)[ \t]+(?P<argument>\"[^\"\n]*\"|'[^'\n]*'|[^\s\"'-][^\s\"']*)"
+_ELEMENT = r"<(?P<element>[\w.:-]+)(?:\s[^<>]*)?>(?P<content>(?:<!\[CDATA\[)?[^<]+)(?=</)"
+_PART = (
+    r"content-disposition: ?form-data; ?name=\"?(?P<part>[\w.-]+)[^\n]{0,200}\n(?:[\w-]+:[^\n]{0,200}\n){0,5}\r?\n"
+    r"(?P<body>.*?)(?=\r?\n--|\Z)"
+)
+_MARKED = re.compile(f"{_ARGUMENT}|{_ELEMENT}|{_PART}", re.DOTALL | re.IGNORECASE)
+
 
 def redact(text: str) -> str:
     """The text without secrets: JSON, also in single lines, by its fields; the rest by `name=value` and by look."""
@@ -59,7 +68,7 @@ def redact(text: str) -> str:
         )
     if "\n" in text:
         text = "\n".join(redact(line) if line.startswith("{") else line for line in text.split("\n"))
-    return _unassigned(_BASE64.sub(_decoded, _LOOKS.sub(REDACTED, text)))
+    return _unassigned(_BASE64.sub(_decoded, _LOOKS.sub(REDACTED, _MARKED.sub(_unmarked, text))))
 
 
 def redacted(value: Any, *, secret: bool = False, depth: int = 0) -> Any:
@@ -127,6 +136,18 @@ def _decoded(run: re.Match[str]) -> str:
     except binascii.Error:
         return run[0]
     return run[0] if clean == found else base64.b64encode(clean.encode()).decode()
+
+
+def _unmarked(found: re.Match[str]) -> str:
+    """A command line's option, an XML element or a form's part, its value hidden if its name is that of a secret."""
+    name, value = next(
+        (found[name], value)
+        for name, value in (("word", "argument"), ("element", "content"), ("part", "body"))
+        if found[name]
+    )
+    if not is_secret(name):
+        return found[0]
+    return f"{found[0][: found.start(value) - found.start()]}{REDACTED}"
 
 
 def _unassigned(text: str) -> str:

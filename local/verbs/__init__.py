@@ -1,6 +1,8 @@
 """What the verbs of the command line share; the groups `user`, `task`, … are modules beside it."""
 
 import json
+import re
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ import click
 from local.cloud import project
 from local.cloud.control import Client
 
+_CONTROL = re.compile(r"\x1b\[[0-9;:?]*[A-Za-z]|\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -40,6 +43,11 @@ def operate(name: str, event: dict[str, Any]) -> Any:
     if answer["function_error"]:
         raise click.ClickException(f"{result['errorType']}: {result['errorMessage']}")
     return result
+
+
+def printable(text: str) -> str:
+    """For a terminal without what it would obey: functions print what others have sent them."""
+    return _CONTROL.sub("", text) if sys.stdout.isatty() or sys.stderr.isatty() else text
 
 
 def timed_line(text: str, err: bool = False) -> None:

@@ -16,6 +16,7 @@ from local.cloud.state import State
 from local.records.redact import redact
 from local.records.ring import RecordNotFound, RecordsUnreadable, Ring
 from local.suggestions import there_are
+from local.verbs import printable
 
 POLL_SECONDS = 0.2
 TAIL_BYTES = 1_000_000
@@ -76,7 +77,7 @@ class Entry:
             return [json.dumps({"time": at, "source": self.source, "line": line}) for line in lines]
         colour = _COLOURS[zlib.crc32(self.source.encode()) % len(_COLOURS)]
         before = f"{click.style(self.source, fg=colour)}: " if label else ""
-        return [before + _styled(line) for line in lines]
+        return [before + _styled(printable(line)) for line in lines]
 
 
 class LogFile:

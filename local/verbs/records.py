@@ -12,7 +12,7 @@ from local.cloud.state import State
 from local.records.record import Record
 from local.records.redact import redact, redacted
 from local.records.ring import Ring
-from local.verbs import complete, json_option, template_option
+from local.verbs import complete, json_option, printable, template_option
 
 NONE_YET = "Nothing is recorded yet. `facet up` records the invocations of the whole stack, FACET_RECORDS=on always."
 
@@ -72,8 +72,8 @@ def show(request_id: str, as_json: bool, template: Path | None) -> None:
     if not record.whole:
         click.echo("Cut to make room: only the beginning of event, answer and log is kept.")
     for title, body in (("event", pretty(record.event)), ("answer", pretty(record.payload))):
-        click.echo(f"\n{click.style(title, bold=True)}\n{body}")
-    click.echo(f"\n{click.style('log', bold=True)}\n{redact(record.log)}", nl=False)
+        click.echo(f"\n{click.style(title, bold=True)}\n{printable(body)}")
+    click.echo(f"\n{click.style('log', bold=True)}\n{printable(redact(record.log))}", nl=False)
 
 
 def parsed(body: bytes) -> Any:

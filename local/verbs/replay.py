@@ -12,7 +12,7 @@ from local.cloud import project
 from local.cloud.control import Client, NotRunning, Refused
 from local.cloud.debug_ports import NoPort
 from local.records.redact import redact, redacted
-from local.verbs import complete, json_option, template_option
+from local.verbs import complete, json_option, printable, template_option
 from local.verbs.debug import debugger, port_option
 from local.verbs.records import opened, parsed, pretty
 
@@ -64,13 +64,13 @@ def replay(
     except (NotRunning, Refused, NoPort) as exc:
         raise Impossible(str(exc)) from exc
     if show_log:
-        click.echo(redact(answer["log"]), err=True, nl=False)
+        click.echo(printable(redact(answer["log"])), err=True, nl=False)
     if as_json:
         bodies = {name: parsed(answer[name].encode()) for name in ("payload", "recorded")}
         click.echo(json.dumps({**answer, **bodies, "log": redact(answer["log"])}, indent=2))
     else:
-        click.echo(pretty(answer["payload"].encode()))
-        click.echo(_verdict(answer, count, times), err=True)
+        click.echo(printable(pretty(answer["payload"].encode())))
+        click.echo(printable(_verdict(answer, count, times)), err=True)
     sys.exit(0 if answer["same"] else DIFFERENT)
 
 

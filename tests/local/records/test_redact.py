@@ -4,6 +4,7 @@ import base64
 import json
 import random
 import string
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -236,3 +237,41 @@ def test_a_value_that_never_ends_is_cut() -> None:
 def test_secrets_in_the_texts_of_errors_are_found(text: str) -> None:
     assert "hunter2" not in redact(text)
     assert "END" in redact(text + "\nEND")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("mysql --user ada --password ", " --verbose"),
+        ("login --token '", "' and go"),
+        ("<a><wsse:Password Type='x'>", "</wsse:Password><name>Ada</name></a>"),
+        ("<secret><![CDATA[", "]]></secret>"),
+        ('Authorization: Digest username="ada", realm="a b", response="', '"'),
+        ('--x\r\nContent-Disposition: form-data; name="password"\r\n\r\n', "\r\n--x--\r\n"),
+        ('--x\nContent-Disposition: form-data; name="pin"\nContent-Type: text/plain\n\n', "\n--x--\n"),
+    ],
+)
+def test_what_marks_a_secret_need_be_no_equals_sign(before: str, after: str) -> None:
+    assert "hunter2" not in redact(f"{before}hunter2{after}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pytest --token-type jwt --verbose yes",
+        "<name>Ada</name> of Optional<Token> and more",
+        'Content-Disposition: form-data; name="title"\r\n\r\nA day\r\n--x--\r\n',
+        "Digest of the day: 7",
+    ],
+)
+def test_what_only_looks_alike_stays(text: str) -> None:
+    assert redact(text) == text
+
+
+@pytest.mark.parametrize(
+    "part", ["--a ", "<a ", "<password>", "<a>b", 'content-disposition: form-data; name="a"\n', "digest a=b,", "--"]
+)
+def test_marks_without_end_take_no_time(part: str) -> None:
+    began = time.process_time()
+    redact(part * (200_000 // len(part)))
+    assert time.process_time() - began < 10

@@ -177,3 +177,17 @@ def test_a_function_is_known_by_the_name_that_the_template_gives_it(state: State
         assert "START RequestId: one" in logs(name).output
         arguments = ["records", name, "--template", f"{tmp_path}/template.yaml"]
         assert "of-one" in CliRunner().invoke(cli.main, arguments).output
+
+
+def test_what_a_function_printed_cannot_command_a_terminal(
+    state: State, logs: Facet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = "\x1b]0;title\x07a\x1b[31mred\x1b[2Jb\x9bc\rd\x08\tend"
+    noted(state, "one", 1.0, raw)
+    written(state, "one", invocation("one", raw))
+    assert "\x1b]0;" in logs("one", "--json").output.encode().decode("unicode_escape")
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda self: True)
+    shown = CliRunner().invoke(cli.main, ["show", "one", "--template", f"{tmp_path}/template.yaml"]).output
+    for text in (logs("one").output, shown):
+        assert "aredbcd\tend" in text
+    assert json.loads(logs("one", "--json").output.splitlines()[1])["line"] == raw
