@@ -18,7 +18,7 @@ _MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE, _RDONLY = 442, -100, 0x8000, 1
 _CAPABILITY_VERSION, _PR_CAPBSET_DROP = 0x20080522, 24
 _SYS_PTRACE, _SYS_ADMIN = 19, 21
 _TMP = Path("/tmp")  # noqa: S108 - the very folder that is replaced
-_MEGABYTE = 1024 * 1024
+_MEGABYTE, _PROCESSES = 1024 * 1024, 1024
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -75,6 +75,9 @@ def _unshare() -> None:
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
     Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    most = resource.getrlimit(resource.RLIMIT_NPROC)[1]  # counted in this namespace; root's are not limited
+    fewer = _PROCESSES if most == resource.RLIM_INFINITY else min(most, _PROCESSES)
+    resource.setrlimit(resource.RLIMIT_NPROC, (fewer, fewer))
 
 
 def _held(covers: list[Path], paths: list[Path]) -> dict[Path, int]:

@@ -1,6 +1,7 @@
 """Each limit of Lambda holds here, also for handlers that try to pass it."""
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -181,6 +182,12 @@ def test_a_machine_without_walls_is_told_of_once(tmp_path: Path, monkeypatch: py
         assert sample.reports == [
             "functions can write outside of /tmp here, as they cannot in Lambda: Operation not permitted"
         ]
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="the kernel limits root's processes nowhere")
+def test_there_are_at_most_1024_processes_and_threads(tmp_path: Path) -> None:
+    with lab(tmp_path, edit=lambda text: text.replace("Timeout: 1\n      MemorySize: 128", "Timeout: 60")) as sample:
+        assert 1000 < tried(sample, "fork_many", most=1100) < 1024
 
 
 def test_too_many_variables_are_a_warning_and_with_lambdas_limits_a_refusal(tmp_path: Path) -> None:

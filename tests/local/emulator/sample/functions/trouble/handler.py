@@ -111,6 +111,23 @@ def signal_self(event: Event) -> None:
     os.kill(os.getpid(), 11)
 
 
+def fork_many(event: Event) -> int:
+    """How many processes there can be."""
+    pids = []
+    try:
+        while len(pids) < event["most"] and (pid := os.fork()):
+            pids.append(pid)
+    except OSError:
+        pass
+    else:
+        if len(pids) < event["most"]:
+            time.sleep(60)
+    for pid in pids:
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+    return len(pids)
+
+
 def fork_and_return(event: Event) -> Any:
     return {"child": os.fork() == 0}
 
