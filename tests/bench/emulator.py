@@ -19,17 +19,20 @@ EVENT = json.dumps({"pathParameters": {"id": "7"}}).encode()
 
 
 def warm(folder: Path) -> Iterator[tuple[str, list[float]]]:
-    """Seconds of requests, one after the other, to a function's URL and through a route."""
+    """Seconds of requests in turn to a function's URL and through a route: both meet the same load."""
     shop = shutil.copytree(PROJECT / "tests" / "sample_project", folder / "shop")
-    with running(folder, options=("--template", str(shop / "template.yaml"))) as stack:
-        for what, path in (("its URL", "/fn/orders/"), ("a route of an HTTP API", "/orders/7")):
-            with httpx.Client(base_url=stack.gateway) as http:
-                seconds = []
-                for _ in range(1000):
-                    begun = time.perf_counter()
-                    http.get(path).raise_for_status()
-                    seconds.append(time.perf_counter() - begun)
-                yield what, seconds
+    paths = {"its URL": "/fn/orders/", "a route of an HTTP API": "/orders/7"}
+    seconds: dict[str, list[float]] = {what: [] for what in paths}
+    with (
+        running(folder, options=("--template", str(shop / "template.yaml"))) as stack,
+        httpx.Client(base_url=stack.gateway) as http,
+    ):
+        for _ in range(1000):
+            for what, path in paths.items():
+                begun = time.perf_counter()
+                http.get(path).raise_for_status()
+                seconds[what].append(time.perf_counter() - begun)
+        yield from seconds.items()
 
 
 def cold(folder: Path, *, how: How, times: int) -> list[float]:
