@@ -113,7 +113,7 @@ def signal_self(event: Event) -> None:
 
 def fork_many(event: Event) -> int:
     """How many processes there can be."""
-    pids = []
+    pids: list[int] = []
     try:
         while len(pids) < event["most"] and (pid := os.fork()):
             pids.append(pid)
