@@ -93,6 +93,7 @@ async def listening(sample: Lab, line: str) -> None:
 
 
 def test_a_breakpoint_stops_the_first_call_and_the_second_of_one_sandbox(tmp_path: Path, port: int) -> None:
+    before = set(psutil.Process().children(recursive=True))  # the servers of the tests may be among them
     with lab(tmp_path, debug={"trouble": port}) as sample:
         file, line = line_of(sample, "trouble", 'print("printed line")')
 
@@ -118,8 +119,8 @@ def test_a_breakpoint_stops_the_first_call_and_the_second_of_one_sandbox(tmp_pat
             await away(debugger.close)
 
         sample.run(play())
-        children = psutil.Process().children(recursive=True)
-    assert not any(child.is_running() for child in children)
+        started = set(psutil.Process().children(recursive=True)) - before
+    assert psutil.wait_procs(started, timeout=5)[1] == []
 
 
 def test_one_call_can_be_debugged_from_its_modules_first_line_on(tmp_path: Path, port: int) -> None:
