@@ -1,6 +1,7 @@
 """`facet up` in a terminal: the screen shows what runs, and leaves the terminal as it was."""
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ FUNCTIONS = ("--only", "functions")
 
 
 @contextmanager
-def up(folder: Path, *options: str, term: str = "xterm-256color", port: int = 0) -> Iterator[Terminal]:
+def up(folder: Path, *options: str, term: str = "xterm-256color") -> Iterator[Terminal]:
     """`facet up` of the shop in a terminal; ready."""
     inherited = {
         name: value
@@ -28,7 +29,7 @@ def up(folder: Path, *options: str, term: str = "xterm-256color", port: int = 0)
     }
     own = {"TERM": term, "FACET_STATE": str(folder / "state"), "FACET_ENV_FILE": str(folder / ".env")}
     nowhere = {"RABBITMQ_HOST": "127.0.0.1", "RABBITMQ_USER": "nobody", "RABBITMQ_PASSWORD": "nothing"}
-    environment = {**inherited, **own, "APP_PORT": str(port or free_port())}
+    environment = {**inherited, **own, "APP_PORT": str(free_port())}
     if FUNCTIONS[0] in options:
         environment |= nowhere
     command = [sys.executable, "-m", "local", "up", "--template", str(SHOP), *options]
@@ -37,15 +38,21 @@ def up(folder: Path, *options: str, term: str = "xterm-256color", port: int = 0)
         yield shown
 
 
+def gateway(shown: Terminal) -> str:
+    """Where it answers: another test may have taken the port meanwhile."""
+    found = re.search(r"api(?:\x1b\[[\d;]*m|[\s:])*(http://localhost:\d+)", shown.raw)
+    assert found, shown.raw
+    return found[1]
+
+
 def test_the_screen_shows_services_and_the_last_invocation_and_restores_the_terminal(tmp_path: Path) -> None:
-    port = free_port()
-    with up(tmp_path, port=port) as shown:
+    with up(tmp_path) as shown:
         assert HIDE in shown.raw
         modes = shown.modes()
         shown.until("rabbitmq running")
         shown.until("orders 0")
         before = len(shown.raw)
-        with httpx.Client(base_url=f"http://localhost:{port}/fn/place_order") as http:
+        with httpx.Client(base_url=f"{gateway(shown)}/fn/place_order") as http:
             statuses = {http.post("/", json={"item": "cup"}).status_code for _ in range(200)}
         assert statuses == {201}
         frame = shown.until("201 invocations", since=before)  # with that of the migration
@@ -72,8 +79,7 @@ def test_another_size_of_the_terminal_is_drawn_anew(tmp_path: Path) -> None:
 def test_where_no_screen_is_wanted_or_possible_there_are_lines(
     tmp_path: Path, options: tuple[str, ...], term: str
 ) -> None:
-    port = free_port()
-    with up(tmp_path, *FUNCTIONS, *options, term=term, port=port) as shown:
-        httpx.post(f"http://localhost:{port}/fn/place_order/", json={"item": "cup"})
+    with up(tmp_path, *FUNCTIONS, *options, term=term) as shown:
+        httpx.post(f"{gateway(shown)}/fn/place_order/", json={"item": "cup"})
         shown.until("POST /fn/place_order/ 201 place_order")
         assert "\x1b" not in shown.raw
