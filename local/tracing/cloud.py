@@ -133,14 +133,21 @@ def continuing(invoke: Callable[..., Awaitable[Invocation]]) -> Callable[..., Co
     return call
 
 
-def _traceparents(event: Mapping[str, Any]) -> list[object]:
+def _traceparents(event: Mapping[str, Any]) -> list[str]:
+    """One for each message, empty where it has none. Anybody may publish anything."""
     if "rmqMessagesByQueue" in event:
         messages = [message for batch in event["rmqMessagesByQueue"].values() for message in batch]
-        headers = [(message["basicProperties"].get("headers") or {}).get("traceparent") for message in messages]
-        return [
-            bytes(text["bytes"]).decode() if isinstance(text, dict) and "bytes" in text else None for text in headers
-        ]
-    return [event.get("headers", {}).get("traceparent")]
+        return [_text((message["basicProperties"].get("headers") or {}).get("traceparent")) for message in messages]
+    return [_text(event.get("traceparent"))]  # a CloudEvent
+
+
+def _text(header: object) -> str:
+    match header:
+        case {"bytes": [*numbers]} if all(isinstance(number, int) and 0 <= number < 128 for number in numbers):
+            return bytes(numbers).decode()
+        case str():
+            return header
+    return ""
 
 
 def _header(headers: Mapping[bytes, bytes]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from local.events import RmqMessage, message_event
 from local.gateway.incoming import Receive, Scope, Send
 from local.invocation import Invocation
 from local.records.ring import Ring
@@ -122,7 +123,11 @@ OTHER = GIVEN.replace("4bf9", "5bf9")
         (batch(None), None),
         (batch(5), None),
         (batch({"a": 1}), None),
-        ({"headers": {"traceparent": GIVEN}}, HEADER),
+        (message_event("results", "consume", RmqMessage(b"{}", {"headers": {"traceparent": GIVEN}})), HEADER),
+        (batch({"bytes": [255, 254]}), None),
+        (batch({"bytes": [999, "a"]}), None),
+        (batch({"bytes": {"bytes": [1]}}), None),
+        ({"specversion": "1.0", "headers": "none"}, None),
         ({}, None),
         (b"{}", None),
     ],
@@ -135,6 +140,10 @@ OTHER = GIVEN.replace("4bf9", "5bf9")
         "number",
         "table",
         "cloudevent",
+        "no text",
+        "no bytes",
+        "nested table",
+        "cloudevent with headers of its own",
         "{}",
         "bytes",
     ],
