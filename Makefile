@@ -69,14 +69,24 @@ openapi: $(VENV)/run ## write openapi.json, problems.json and the README's codes
 contracts: $(VENV)/run ## write shared/contracts from the message models
 	@$(BIN)/python infra/contracts.py
 
+LAYERS := layers/dependencies layers/passwords layers/images layers/swagger_ui infra/migrations
+RESOLVE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate
+# Lambda's runtime brings boto3 with all that it needs.
+OF_BOTO3 := botocore jmespath python-dateutil six urllib3
+DEPLOYED := --python-version 3.13 --python-platform linux --constraint requirements.lock
+
 lock: $(VENV)/test ## resolve the requirements files anew into their hashed locks
-	@for f in layers/dependencies/requirements requirements local/agent/requirements tests/requirements; do \
+	@for f in requirements local/agent/requirements tests/requirements; do \
 		echo "==> $$f.lock"; \
-		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-			$$(test $$f = layers/dependencies/requirements || echo "--constraint layers/dependencies/requirements.lock") \
+		$(RESOLVE) --universal --python-version 3.11 \
 			$$(case $$f in local/*|tests/*) echo "--constraint requirements.lock";; esac) \
 			$$(case $$f in tests/*) echo "--constraint local/agent/requirements.lock";; esac) \
 			$$f.txt --output-file $$f.lock || exit 1; done
+	@for d in $(LAYERS) infra/containers; do \
+		echo "==> $$d/requirements.lock"; \
+		$(RESOLVE) $(DEPLOYED) --overrides layers/overrides.txt \
+			$$(test $$d = infra/containers || printf -- '--no-emit-package %s ' $(OF_BOTO3)) \
+			$$d/requirements.txt --output-file $$d/requirements.lock || exit 1; done
 
 clean: ## stop the stack; remove the virtual environment and all local data
 	@test ! -x $(BIN)/facet || $(BIN)/facet down

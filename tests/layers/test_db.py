@@ -1,5 +1,6 @@
 """The warm database connection: its transactions, and what it survives."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -141,12 +142,12 @@ def test_no_statement_lock_or_forgotten_transaction_lasts_for_ever() -> None:
 def test_nothing_is_left_set_on_a_server_that_a_pooler_gives_to_others() -> None:
     with db.transaction() as conn:
         conn.execute("SELECT 1")
-    assert db._warm is not None
-    assert setting(db._warm, "statement_timeout") == "0"
+    warm, _ = db._idle[-1]
+    assert setting(warm, "statement_timeout") == "0"
     for _ in range(10):
         with db.transaction() as conn:
             conn.execute("SELECT %s::int", [1])
-    assert db._warm.execute("SELECT * FROM pg_prepared_statements").fetchall() == []
+    assert warm.execute("SELECT * FROM pg_prepared_statements").fetchall() == []
 
 
 def test_the_server_is_told_which_function_it_serves() -> None:
@@ -154,16 +155,20 @@ def test_the_server_is_told_which_function_it_serves() -> None:
         assert setting(conn, "application_name") == "create_task"
 
 
-def test_threads_of_one_process_take_turns(notes: None) -> None:
-    def count_up(_: int) -> None:
+def test_threads_of_one_process_have_a_connection_each_and_leave_it_to_the_next() -> None:
+    together = threading.Barrier(8)
+
+    def meet(_: int) -> int:
         with db.transaction() as conn:
-            row = conn.execute("SELECT coalesce(max(id), 0) AS last FROM notes").fetchone()
-            assert row is not None
-            conn.execute("INSERT INTO notes VALUES (%s)", [row["last"] + 1])
+            together.wait(10)
+            return conn.info.backend_pid
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(count_up, range(40)))
-    assert count() == 40
+        first = set(pool.map(meet, range(8)))
+    with ThreadPoolExecutor(8) as pool:
+        second = set(pool.map(meet, range(8)))
+    assert len(first) == 8
+    assert second == first
 
 
 # ---- The warm connection --------------------------------------------------------------------------------------------
@@ -179,7 +184,8 @@ def test_a_connection_that_the_server_closed_while_idle_is_replaced_unnoticed() 
 
 def test_a_connection_idle_for_long_is_replaced_without_asking_it() -> None:
     before = backend()
-    with patch("time.time", lambda: db._last_used + db.MAX_IDLE + 1):
+    last_used = db._idle[-1][1]
+    with patch("time.time", lambda: last_used + db.MAX_IDLE + 1):
         assert backend() != before
 
 

@@ -1,9 +1,13 @@
-"""One warm PostgreSQL connection per process: opened lazily, replaced when it died while the process was frozen."""
+"""A warm PostgreSQL connection: opened lazily, replaced when it died while the process was frozen.
+
+A process that answers several requests at once has as many as it had transactions at the same time.
+"""
 
 import atexit
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
@@ -33,9 +37,15 @@ BEGIN = """
 
 _SYSTEM = {"db.system.name": "postgresql"}
 
-_warm: Connection | None = None
-_last_used = 0.0
-_turn = threading.RLock()  # a process serves one event at a time; where it does not, its threads take turns
+
+class _Busy(threading.local):
+    """Whether this thread is in a transaction."""
+
+    now = False
+
+
+_idle: deque[tuple[Connection, float]] = deque()  # with the time of its last use
+_busy = _Busy()
 
 
 class Unavailable(Problem):
@@ -52,9 +62,11 @@ def transaction() -> Iterator[Connection]:
     A lost or overdue database raises Unavailable, and so do a deadlock and a serialization failure: nothing happened,
     and the same again may well succeed. Violated constraints stay what psycopg calls them.
     """
-    global _last_used
-    with _turn, tracing.span("transaction", "internal", _SYSTEM):
+    if _busy.now:
+        raise RuntimeError("a transaction is open already: pass its connection on instead of starting another")
+    with tracing.span("transaction", "internal", _SYSTEM):
         conn = _begin()
+        _busy.now = True
         try:
             yield conn
             _commit(conn)
@@ -63,8 +75,10 @@ def transaction() -> Iterator[Connection]:
                 raise _unavailable(error) from error
             raise
         finally:
+            _busy.now = False
             _roll_back(conn)
-            _last_used = time.time()
+            if not conn.closed:
+                _idle.append((conn, time.time()))
 
 
 def connect() -> psycopg.Connection[TupleRow]:
@@ -76,11 +90,10 @@ def connect() -> psycopg.Connection[TupleRow]:
 
 
 def close() -> None:
-    """Close the warm connection, if there is one; the next transaction opens another."""
-    global _warm
-    if _warm is not None:
-        _warm.close()
-    _warm = None
+    """Close the warm connections; the next transaction opens another."""
+    with suppress(IndexError):
+        while True:
+            _idle.pop()[0].close()
 
 
 atexit.register(close)
@@ -88,22 +101,24 @@ atexit.register(close)
 
 def _begin() -> Connection:
     """Start a transaction. BEGIN is also the check of a warm connection: nothing is done yet, so it can be repeated."""
-    global _warm
-    if _warm is not None and not _warm.closed:
-        if _warm.info.transaction_status is not TransactionStatus.IDLE:
-            raise RuntimeError("a transaction is open already: pass its connection on instead of starting another")
-        if time.time() - _last_used < MAX_IDLE:
-            with suppress(psycopg.OperationalError):
-                _warm.execute(BEGIN)
-                return _warm
-        close()
+    with suppress(IndexError):
+        while True:
+            warm, last_used = _idle.pop()
+            if time.time() - last_used < MAX_IDLE:
+                with suppress(psycopg.OperationalError):
+                    warm.execute(BEGIN)
+                    return warm
+            warm.close()
+    fresh: Connection | None = None
     try:
         with tracing.span("CONNECT", "client", _SYSTEM):
-            _warm = psycopg.connect(**_parameters(), autocommit=True, row_factory=dict_row, cursor_factory=Cursor)
-        _warm.execute(BEGIN)
+            fresh = psycopg.connect(**_parameters(), autocommit=True, row_factory=dict_row, cursor_factory=Cursor)
+        fresh.execute(BEGIN)
     except psycopg.OperationalError as error:
+        if fresh is not None:
+            fresh.close()
         raise _unavailable(error) from error
-    return _warm
+    return fresh
 
 
 def _commit(conn: Connection) -> None:

@@ -5,6 +5,7 @@ Shapes: function URL and HTTP API (payload 2.0), REST API (1.0), Application Loa
 
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote_plus
@@ -108,6 +109,18 @@ def _body(event: Event) -> bytes:
     if event.get("isBase64Encoded"):
         return b64decode(body, validate=True)
     return str(body).encode("utf-8", "surrogatepass")
+
+
+def scheduled_at(event: Event) -> datetime | None:
+    """When a schedule's event was due: EventBridge's, or a CloudEvent such as Knative's PingSource sends.
+
+    The time of a CloudEvent may be left out: then it is now. None when the event is no schedule's.
+    """
+    if "detail-type" in event:
+        return datetime.fromisoformat(event["time"]).astimezone(UTC)
+    if "specversion" in event:
+        return datetime.fromisoformat(event["time"]).astimezone(UTC) if event.get("time") else datetime.now(UTC)
+    return None
 
 
 def rest_event(request: Request, resource: str) -> dict[str, Any]:

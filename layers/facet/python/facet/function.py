@@ -1,9 +1,10 @@
 """A function: HTTP endpoints, a queue consumer, a schedule or a direct invocation behind one handler."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,6 +30,7 @@ NextHandler = Callable[[ChaliceRequest], ChaliceResponse]
 
 _request: ContextVar[Request] = ContextVar("request")
 _current: ContextVar[ChaliceRequest | None] = ContextVar("current_request", default=None)
+_context: ContextVar[Any] = ContextVar("lambda_context", default=None)
 
 
 class Function(Chalice):
@@ -47,7 +49,7 @@ class Function(Chalice):
         self._internal: Callable[[Mapping[str, Any]], Any] | None = None
         self.register_middleware(self._as_reply, "http")
 
-    # Chalice keeps the request on the app, where a second thread would overwrite it.
+    # Chalice keeps request and context on the app, where a second thread would overwrite them.
     @property
     def current_request(self) -> ChaliceRequest | None:
         return _current.get()
@@ -55,6 +57,14 @@ class Function(Chalice):
     @current_request.setter
     def current_request(self, request: ChaliceRequest | None) -> None:
         _current.set(request)
+
+    @property
+    def lambda_context(self) -> Any:
+        return _context.get()
+
+    @lambda_context.setter
+    def lambda_context(self, context: Any) -> None:
+        _context.set(context)
 
     def endpoint(
         self,
@@ -141,48 +151,77 @@ class Function(Chalice):
 
         return declare
 
+    @property
+    def consumes(self) -> bool:
+        """Whether it has a view of queue messages."""
+        return self._consumer is not None
+
+    @property
+    def is_scheduled(self) -> bool:
+        return self._scheduled is not None
+
+    @property
+    def is_internal(self) -> bool:
+        """Whether it can be invoked directly."""
+        return self._internal is not None
+
     def __call__(self, event: Any, context: Any) -> Any:
         """The handler. HTTP events are always answered; on other events a failure is raised."""
         event = {} if event is None else event
         if not isinstance(event, Mapping):
             raise TypeError(f"an event is an object, not {type(event).__name__}")
-        request_id = getattr(context, "aws_request_id", None) or str(uuid4())
-        with (
-            log.context(function=self.app_name, request_id=request_id),
-            tracing.invocation(self.app_name, request_id, _traceparent(event)),
-        ):
-            if self._consumer is not None and messages.is_batch(event):
-                return self._consume(self._consumer, event)
-            if events.shape(event) is not None:
-                return self._serve(event, context, request_id)
-            if self._scheduled is not None and "detail-type" in event:
-                self._scheduled(datetime.fromisoformat(event["time"]).astimezone(UTC))
+        if self.consumes and messages.is_batch(event):
+            return self.process(messages.messages_from(event), context, traceparent=_traceparent(event))
+        if events.shape(event) is not None:
+            return events.reply_to(event, self.respond(events.request_from(event), context))
+        with self._invocation(context, _traceparent(event)):
+            if self._scheduled is not None and (at := events.scheduled_at(event)) is not None:
+                self._scheduled(at)
                 return None
             if self._internal is not None:
                 return self._internal(event)
             raise TypeError(f"{self.app_name} does not answer events with {', '.join(sorted(event)) or 'nothing'}")
 
-    @staticmethod
-    def _consume(view: Callable[[messages.Message], object], event: Event) -> None:
-        for message in messages.messages_from(event):
-            traceparent = message.headers.get("traceparent")
-            described = tracing.message("process", message.queue, message.message_id, message.correlation_id)
-            with (
-                tracing.span(f"process {message.queue}", "consumer", described, parent=traceparent),
-                log.context(**log.trace(traceparent or tracing.current())),
-            ):
-                view(message)
-
-    def _serve(self, event: Event, context: Any, request_id: str) -> dict[str, Any]:
-        request = replace(events.request_from(event), request_id=request_id)
-        with log.context(**log.trace(tracing.current() or request.headers.get("traceparent"))):
-            response = self._answer(request, context)
+    def respond(self, request: Request, context: Any) -> Response:
+        """The answer to a request, whatever runtime it came through. Failures are answers too."""
+        with self._invocation(context, request.headers.get("traceparent")) as request_id:
+            request = replace(request, request_id=request_id)
+            with log.context(**log.trace(tracing.current() or request.headers.get("traceparent"))):
+                response = self._answer(request, context)
         if request.method == "HEAD":
             body = response.body
             response.headers.append(("content-length", str(len(body.encode() if isinstance(body, str) else body))))
             response.body = ""
         response.headers += [("x-request-id", request_id), ("x-content-type-options", "nosniff")]
-        return events.reply_to(event, response)
+        return response
+
+    def process(self, batch: Iterable[messages.Message], context: Any, *, traceparent: object = None) -> None:
+        """Give each message to the consumer, in order. What that raises makes the trigger keep all of them."""
+        if self._consumer is None:
+            raise TypeError(f"{self.app_name} consumes no messages")
+        with self._invocation(context, traceparent):
+            for message in batch:
+                self._consume(self._consumer, message)
+
+    @contextmanager
+    def _invocation(self, context: Any, traceparent: object) -> Iterator[str]:
+        """What is logged and traced meanwhile belongs to this invocation, whose id this yields."""
+        request_id = getattr(context, "aws_request_id", None) or str(uuid4())
+        with (
+            log.context(function=self.app_name, request_id=request_id),
+            tracing.invocation(self.app_name, request_id, traceparent),
+        ):
+            yield request_id
+
+    @staticmethod
+    def _consume(view: Callable[[messages.Message], object], message: messages.Message) -> None:
+        traceparent = message.headers.get("traceparent")
+        described = tracing.message("process", message.queue, message.message_id, message.correlation_id)
+        with (
+            tracing.span(f"process {message.queue}", "consumer", described, parent=traceparent),
+            log.context(**log.trace(traceparent or tracing.current())),
+        ):
+            view(message)
 
     def _answer(self, request: Request, context: Any) -> Response:
         try:
