@@ -42,6 +42,7 @@ class Sources:
     def __init__(self, resources: Mapping[str, Properties], global_apis: Properties, notes: Notes) -> None:
         self._resources, self._globals, self._notes = resources, global_apis, notes
         self._cors: dict[str, Cors | None] = {}
+        self._prefixes: dict[str, tuple[str, str]] = {}
 
     def read(
         self, function: str, events: Properties
@@ -75,23 +76,35 @@ class Sources:
             raise event.error(f"{method} is none of {', '.join(sorted(METHODS))}", "Method")
         if not path.startswith("/") and path != "$default":
             raise event.error(f"{path!r} does not start with /", "Path")
-        cors = self._api_cors(event, "ApiId" if http else "RestApiId", "HttpApi" if http else "Api")
+        api_id = event.text("ApiId" if http else "RestApiId", IMPLICIT_APIS["HttpApi" if http else "Api"])
+        cors = self._api_cors(event, api_id, "HttpApi" if http else "Api")
+        written, served_at = self._prefixes.get(api_id, ("", ""))
+        if written and path.startswith(f"{written}/"):
+            path = served_at + path.removeprefix(written)
         if http and event.text("PayloadFormatVersion", "2.0") in ("1", "1.0"):
             kind = "rest"
         self._notes.unread(event, ())
         return Route(function, method, path, kind, cors)
 
-    def _api_cors(self, event: Properties, key: str, kind: str) -> Cors | None:
-        api_id = event.text(key, IMPLICIT_APIS[kind])
+    def _api_cors(self, event: Properties, api_id: str, kind: str) -> Cors | None:
         if api_id not in self._cors:
             api = self._globals.part(kind)
             if api_id in self._resources:
                 api = self._resources[api_id].part("Properties").over(api)
+                self._prefixes[api_id] = self._prefix(self._resources[api_id].part("Metadata").part("Facet"))
             elif api_id != IMPLICIT_APIS[kind]:
-                raise event.error(f"there is no API {api_id}", key)
+                raise event.error(f"there is no API {api_id}", "ApiId" if kind == "HttpApi" else "RestApiId")
             self._cors[api_id] = cors_of(api, "CorsConfiguration" if kind == "HttpApi" else "Cors")
             self._notes.unread(api, API_HARMLESS)
         return self._cors[api_id]
+
+    def _prefix(self, metadata: Properties) -> tuple[str, str]:
+        """What the paths of an API begin with in the template, where SAM wants plain text, and what they begin with."""
+        prefix = metadata.part("PathPrefix")
+        self._notes.unread(metadata, ())
+        if not any(prefix):
+            return "", ""
+        return prefix.text("Written").rstrip("/"), f"/{prefix.text('ServedAt').strip('/')}".rstrip("/")
 
     def _queue(self, name: str, function: str, event: Properties) -> QueueMapping:
         names = event.texts("Queues")
