@@ -44,6 +44,7 @@ class Verbs(click.Group):
             "replay": ("replay", "save"),
         },
         "Operation": {
+            "deploy": ("deploy",),
             "internal": ("migrate", "revision", "token"),
             "keys": ("apikey",),
             "users": ("user",),
