@@ -8,15 +8,21 @@ SEED ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
+SAM := .venv-sam
+LAMBDA := .venv-lambda
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 # The newest Python that runs and is 3.11 or later; PYTHON=/path/to/python3.12 overrules it.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help up down test check env docker deploy revision migrate bench fuzz openapi contracts lock clean
+# Lambda's Python, for `make check-deploy`; PYTHON313=/path/to/python3.13 names one.
+PYTHON313 ?= $(shell for p in python3.13 python3 python $(BIN)/python "$$($(BIN)/uv python find --offline 3.13 2>/dev/null)"; do \
+	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13)) or print(sys.executable)' 2>/dev/null && break; done)
+
+.PHONY: help up down test check check-deploy env docker deploy revision migrate bench fuzz openapi contracts lock clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 up: $(VENV)/run $(VENV)/agent ## the whole stack in the foreground, until Ctrl-C
 	@$(BIN)/facet up
@@ -33,6 +39,10 @@ check: $(VENV)/test $(VENV)/agent ## ruff, mypy --strict, template and compose f
 	$(BIN)/mypy
 	$(BIN)/cfn-lint template.yaml
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+
+check-deploy: $(VENV)/test $(SAM)/installed ## all that can be tried of a deployment without a cloud, about 10 minutes
+	@$(if $(PYTHON313),$(MAKE) --no-print-directory $(LAMBDA)/installed PYTHON313="$(PYTHON313)",echo 'No Python 3.13 here: what needs it does not run.')
+	@$(BIN)/python -m tests.deploy $(ARGS)
 
 env: $(VENV)/run ## write .env with fresh random secrets
 	@$(BIN)/facet env
@@ -76,21 +86,21 @@ OF_BOTO3 := botocore jmespath python-dateutil six urllib3
 DEPLOYED := --python-version 3.13 --python-platform linux --constraint requirements.lock
 
 lock: $(VENV)/test ## resolve the requirements files anew into their hashed locks
-	@for f in requirements local/agent/requirements tests/requirements; do \
+	@for f in requirements local/agent/requirements tests/requirements infra/aws/requirements; do \
 		echo "==> $$f.lock"; \
 		$(RESOLVE) --universal --python-version 3.11 \
 			$$(case $$f in local/*|tests/*) echo "--constraint requirements.lock";; esac) \
 			$$(case $$f in tests/*) echo "--constraint local/agent/requirements.lock";; esac) \
 			$$f.txt --output-file $$f.lock || exit 1; done
-	@for d in $(LAYERS) infra/containers; do \
+	@for d in $(LAYERS) infra/containers infra/aws/runtime; do \
 		echo "==> $$d/requirements.lock"; \
 		$(RESOLVE) $(DEPLOYED) --overrides layers/overrides.txt \
-			$$(test $$d = infra/containers || printf -- '--no-emit-package %s ' $(OF_BOTO3)) \
+			$$(case $$d in layers/*|*/migrations) printf -- '--no-emit-package %s ' $(OF_BOTO3);; esac) \
 			$$d/requirements.txt --output-file $$d/requirements.lock || exit 1; done
 
-clean: ## stop the stack; remove the virtual environment and all local data
+clean: ## stop the stack; remove the virtual environments and all local data
 	@test ! -x $(BIN)/facet || $(BIN)/facet down
-	rm -rf $(VENV) .facet
+	rm -rf $(VENV) $(SAM) $(LAMBDA) .facet
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo 'Facet needs Python 3.11 or later and found none on PATH.'; \
@@ -114,4 +124,18 @@ $(VENV)/agent: local/agent/requirements.lock | $(VENV)/run
 $(VENV)/test: tests/requirements.lock | $(VENV)/run
 	@echo "==> installing the test tools ($$(grep -c '^[a-z]' tests/requirements.lock) packages)"
 	@$(INSTALL) -r tests/requirements.lock || { echo 'The packages could not be installed: see above. Then: make $(MAKECMDGOALS)'; exit 1; }
+	@touch $@
+
+$(SAM)/installed: infra/aws/requirements.lock | $(BIN)/python
+	@echo "==> $(SAM) with the SAM CLI ($$(grep -c '^[a-z]' infra/aws/requirements.lock) packages)"
+	@$(BIN)/python -m venv --clear --without-pip $(SAM)
+	@$(BIN)/python -m pip --python $(SAM)/bin/python install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r infra/aws/requirements.lock || { echo 'The packages could not be installed: see above. Then: make $(MAKECMDGOALS)'; exit 1; }
+	@touch $@
+
+$(LAMBDA)/installed: infra/aws/runtime/requirements.lock | $(BIN)/python
+	@echo "==> $(LAMBDA) with $$($(PYTHON313) --version) and what Lambda's runtime has"
+	@$(PYTHON313) -m venv --clear --without-pip $(LAMBDA)
+	@$(BIN)/python -m pip --python $(LAMBDA)/bin/python install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r infra/aws/runtime/requirements.lock || { echo 'The packages could not be installed: see above. Then: make check-deploy'; exit 1; }
 	@touch $@

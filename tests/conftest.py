@@ -21,6 +21,16 @@ Settings = dict[str, str]
 PROJECT = Path(__file__).resolve().parents[1]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    about = "also collect tests/deploy: what `make check-deploy` runs"
+    parser.getgroup("facet").addoption("--deploy", action="store_true", help=about)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """None lets the others decide."""
+    return True if collection_path == PROJECT / "tests" / "deploy" and not config.getoption("--deploy") else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast ones first: what starts the whole product comes last."""
     slow = {PROJECT / "tests" / "compat", PROJECT / "tests" / "stack"}
