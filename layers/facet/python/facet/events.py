@@ -4,13 +4,13 @@ Shapes: function URL and HTTP API (payload 2.0), REST API (1.0), Application Loa
 """
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Literal
-from urllib.parse import parse_qsl, unquote_plus
+from urllib.parse import unquote_plus
 
-from facet.http import Event, Headers, Pairs, Request, Response
+from facet.http import Event, Headers, Request, Response, grouped, query_from
 
 Shape = Literal["alb", "furl", "rest"]
 
@@ -51,7 +51,7 @@ def _from_furl(event: Event) -> Request:
     return Request(
         method=context["http"]["method"].upper(),
         path=path,
-        query=_grouped(parse_qsl(event.get("rawQueryString") or "", keep_blank_values=True)),
+        query=query_from(event.get("rawQueryString") or ""),
         headers=Headers(headers.items()),
         body=_body(event),
         source_ip=context["http"].get("sourceIp") or "",
@@ -65,7 +65,7 @@ def _from_rest(event: Event) -> Request:
     return Request(
         method=(event.get("httpMethod") or context["httpMethod"]).upper(),
         path=event.get("path") or context["path"],
-        query=_grouped(_pairs(event, "multiValueQueryStringParameters", "queryStringParameters")),
+        query=grouped(_pairs(event, "multiValueQueryStringParameters", "queryStringParameters")),
         headers=Headers(_pairs(event, "multiValueHeaders", "headers")),
         body=_body(event),
         source_ip=(context.get("identity") or {}).get("sourceIp") or "",
@@ -80,7 +80,7 @@ def _from_alb(event: Event) -> Request:
     return Request(
         method=event["httpMethod"].upper(),
         path=event["path"],
-        query=_grouped((unquote_plus(name), unquote_plus(value)) for name, value in encoded),
+        query=grouped((unquote_plus(name), unquote_plus(value)) for name, value in encoded),
         headers=headers,
         body=_body(event),
         # The balancer appends the address it saw; what stands before it is the client's word.
@@ -93,13 +93,6 @@ def _pairs(event: Event, many: str, single: str) -> list[tuple[str, str]]:
     if event.get(many):
         return [(name, value) for name, values in event[many].items() for value in values]
     return list((event.get(single) or {}).items())
-
-
-def _grouped(pairs: Iterable[tuple[str, str]]) -> Pairs:
-    groups: dict[str, list[str]] = {}
-    for name, value in pairs:
-        groups.setdefault(name, []).append(value)
-    return tuple((name, value) for name, values in groups.items() for value in values)
 
 
 def _body(event: Event) -> bytes:

@@ -188,12 +188,7 @@ class Function(Chalice):
             request = replace(request, request_id=request_id)
             with log.context(**log.trace(tracing.current() or request.headers.get("traceparent"))):
                 response = self._answer(request, context)
-        if request.method == "HEAD":
-            body = response.body
-            response.headers.append(("content-length", str(len(body.encode() if isinstance(body, str) else body))))
-            response.body = ""
-        response.headers += [("x-request-id", request_id), ("x-content-type-options", "nosniff")]
-        return response
+        return http.finished(response, method=request.method, request_id=request_id)
 
     def process(self, batch: Iterable[messages.Message], context: Any, *, traceparent: object = None) -> None:
         """Give each message to the consumer, in order. What that raises makes the trigger keep all of them."""
@@ -252,7 +247,8 @@ class Function(Chalice):
 
     def _match(self, request: Request) -> tuple[str, str, dict[str, str]]:
         """The route of a request: Chalice's resource path, the method there and the decoded path parameters."""
-        paths = [(path, http.match(path, self._without_prefix(request.path))) for path in self.routes]
+        asked = http.below(settings().path_prefix, request.path)
+        paths = [(path, http.match(path, asked)) for path in self.routes]
         found = sorted(((len(named), path, named) for path, named in paths if named is not None), key=itemgetter(0))
         method = "GET" if request.method == "HEAD" else request.method
         for _, path, named in found:
@@ -264,11 +260,6 @@ class Function(Chalice):
         raise MethodNotAllowed(
             headers={"Allow": ", ".join(sorted(allowed | {"HEAD"} if "GET" in allowed else allowed))}
         )
-
-    @staticmethod
-    def _without_prefix(path: str) -> str:
-        prefix = settings().path_prefix
-        return path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path
 
 
 def _traceparent(event: Event) -> object:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import unquote
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, unquote
 
 Event = Mapping[str, Any]
 Pairs = tuple[tuple[str, str], ...]
@@ -75,6 +75,14 @@ class Response:
         return any(known.lower() == name.lower() for known, _ in self.headers)
 
 
+class Answers(Protocol):
+    """What answers requests: a function, all of them behind one address, or what stands before either."""
+
+    def respond(self, request: Request, context: Any) -> Response:
+        """The answer, failures included. `context` is the runtime's, or facet.context.Context."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a view returns that has headers of its own, or another status than the declared one, beside its content."""
@@ -135,6 +143,34 @@ def _quality(text: str) -> float:
     except ValueError:
         return 0.0
     return value if 0.0 <= value <= 1.0 else 0.0
+
+
+def grouped(pairs: Iterable[tuple[str, str]]) -> Pairs:
+    """The pairs with those of equal names side by side, in the order in which the names came."""
+    groups: dict[str, list[str]] = {}
+    for name, value in pairs:
+        groups.setdefault(name, []).append(value)
+    return tuple((name, value) for name, values in groups.items() for value in values)
+
+
+def query_from(text: str) -> Pairs:
+    """The `query` of a Request, from what follows the question mark of its address."""
+    return grouped(parse_qsl(text, keep_blank_values=True))
+
+
+def finished(response: Response, *, method: str, request_id: str) -> Response:
+    """The answer with the headers that every answer has, and without the body that HEAD leaves out."""
+    if method == "HEAD":
+        body = response.body
+        response.headers.append(("content-length", str(len(body.encode() if isinstance(body, str) else body))))
+        response.body = ""
+    response.headers += [("x-request-id", request_id), ("x-content-type-options", "nosniff")]
+    return response
+
+
+def below(prefix: str, path: str) -> str:
+    """The path without the prefix, with which and without which everything is served."""
+    return path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path
 
 
 def match(pattern: str, path: str) -> dict[str, str] | None:

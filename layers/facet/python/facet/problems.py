@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
-from facet.http import Request, Response, accepted
+from facet.http import Request, Response, accepted, finished
 
 Fault = dict[str, Any]  # {"type", "loc", "msg"} of one invalid value; never the value itself
 
@@ -110,6 +111,12 @@ class Invalid(Problem):
     @classmethod
     def missing(cls, *location: str) -> "Invalid":
         return cls([{"type": "missing", "loc": list(location), "msg": "Field required"}])
+
+
+def refusal(problem: Problem, request: Request, *, request_id: str, kept: bool = False) -> Response:
+    """A whole answer that no function gives, but what stands before it."""
+    response = problem.render(replace(request, request_id=request_id), kept=kept)
+    return finished(response, method=request.method, request_id=request_id)
 
 
 def details(error: Any, *, detail: str, instance: str, request_id: str) -> dict[str, Any]:
