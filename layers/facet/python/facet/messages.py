@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
+from facet.settings import settings
+
+_KNATIVE = "/rabbitmqsources/"
 _CLOUD_EVENT_ATTRIBUTES = frozenset(
     "specversion id source type subject time datacontenttype dataschema data data_base64".split()
 )
@@ -66,19 +70,33 @@ def _message(record: Mapping[str, Any], queue: str, vhost: str) -> Message:
 
 
 def _of_cloud_event(event: Mapping[str, Any]) -> Message:
-    """Knative names the queue behind `#` of the source and nowhere the virtual host; extensions stand for headers."""
-    content_type, data = event.get("datacontenttype") or "application/json", event.get("data")
-    text = data if isinstance(data, str) and "json" not in content_type else json.dumps(data)
+    """Extensions stand for headers."""
     return Message(
-        body=b64decode(event["data_base64"]) if "data_base64" in event else text.encode(),
-        queue=event["source"].rpartition("#")[2],
-        vhost="/",
+        body=_data(event),
+        queue=_queue(event["source"]),
+        vhost=settings().rabbitmq_vhost,
         message_id=event.get("id"),
         type=event.get("type"),
         content_type=event.get("datacontenttype"),
         headers={name: value for name, value in event.items() if name not in _CLOUD_EVENT_ATTRIBUTES},
         timestamp=datetime.fromisoformat(event["time"]) if "time" in event else None,
     )
+
+
+def _data(event: Mapping[str, Any]) -> bytes:
+    if "data_base64" in event:
+        return b64decode(event["data_base64"])
+    if "data" not in event:
+        return b""
+    data, content_type = event["data"], event.get("datacontenttype") or "application/json"
+    text = data if isinstance(data, str) and "json" not in content_type else json.dumps(data)
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _queue(source: str) -> str:
+    """Knative's RabbitmqSource names its queue behind `#`; who published a CloudEvent himself names none."""
+    place, _, queue = source.rpartition("#")
+    return unquote(queue) if _KNATIVE in place and queue else settings().rabbitmq_tasks_results_queue
 
 
 def _header(value: Any) -> HeaderValue:
