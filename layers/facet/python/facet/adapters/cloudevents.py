@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from facet import log
 from facet.function import Function
-from facet.http import Request, Response
+from facet.http import Request, Response, finished
 from facet.problems import Problem, UnsupportedMediaType
 
 _REQUIRED = ("specversion", "id", "source", "type")
@@ -73,8 +73,7 @@ def event_from(request: Request) -> dict[str, Any] | None:
 def answer(request: Request, problem: Problem | None = None) -> Response:
     """What the sender of an event is told: 204, or the problem that kept it from being handled."""
     response = Response(204) if problem is None else problem.render(request, kept=False)
-    response.headers += [("x-request-id", request.request_id), ("x-content-type-options", "nosniff")]
-    return response
+    return finished(response, method=request.method, request_id=request.request_id)
 
 
 def _problem(error: Exception) -> Problem:
