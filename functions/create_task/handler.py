@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from avatars import api_keys, idempotency, in_flight, media, photos, sandbox, submissions, tasks, uploads
+from avatars import api_keys, idempotency, in_flight, media, photos, pixels, sandbox, submissions, tasks, uploads
 from avatars.idempotency import IdempotencyHeaders
 from avatars.media import Address
 from avatars.metadata import FormMetadata, Metadata
@@ -102,7 +102,7 @@ def create_task(
         )
         upload = uploads.take(conn, owner=caller, upload_id=body.upload_id) if body else None
     with idempotency.given_up_on_failure(db.transaction, ticket, unavailable=db.Unavailable):
-        photo = photos.accept(asked["photo"] if upload is None else uploads.read(objects, upload))
+        photo = pixels.as_jpeg(asked["photo"] if upload is None else uploads.read(objects, upload))
         submissions.store(submission, objects, photo=photo)
         with db.transaction() as conn:
             photo_id = media.claim(

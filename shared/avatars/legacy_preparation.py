@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from PIL import Image
 
-from avatars import glb, legacy, media, photos
+from avatars import glb, legacy, media, photos, pixels
 from avatars.legacy import Note, Outcome
 from avatars.legacy_rows import OldFile, OldTask
 from avatars.legacy_source import FileMissing
@@ -116,7 +116,7 @@ def _photo(old: OldTask, storage: Storage) -> bytes | Note:
     if old.photo is None:
         return Note("PHOTO_MISSING", "the task names no photo")
     try:
-        return photos.accept(storage.read(old.photo, limit=photos.MAX_BYTES))
+        return pixels.as_jpeg(storage.read(old.photo, limit=photos.MAX_BYTES))
     except FileMissing as error:
         return Note("PHOTO_MISSING", f"no photo: {error}")
     except Refusal as error:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image, ImageCms
 
-from avatars import photos
+from avatars import photos, pixels
 from avatars.refusals import Refusal
 from tests.shared.avatars import corpus
 from tests.shared.avatars.corpus import SRGB, Size, deep_gradient, encoded, gradient
@@ -20,7 +20,7 @@ LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
 
 
 def accepted(upload: bytes) -> Image.Image:
-    image = Image.open(io.BytesIO(photos.accept(upload)))
+    image = Image.open(io.BytesIO(pixels.as_jpeg(upload)))
     image.load()
     assert (image.format, image.mode) == ("JPEG", "RGB")
     return image
@@ -35,20 +35,20 @@ def close(pixel: object, wanted: tuple[int, int, int], within: int = 4) -> bool:
 def test_what_is_no_photo_to_keep_gets_the_code_that_says_why(name: str) -> None:
     code, make = corpus.REFUSED[name]
     with pytest.raises(Refusal) as refusal:
-        photos.accept(make())
+        pixels.as_jpeg(make())
     assert refusal.value.code == code
 
 
 @pytest.mark.parametrize("name", corpus.ACCEPTED)
 def test_of_what_is_accepted_only_pixels_are_kept(name: str) -> None:
-    kept = photos.accept(corpus.ACCEPTED[name]())
+    kept = pixels.as_jpeg(corpus.ACCEPTED[name]())
     assert corpus.beside_pixels(kept) == corpus.PLAIN_JFIF
     assert Image.open(io.BytesIO(kept)).size in ((96, 80), (80, 96), (64, 64))
 
 
 def test_a_refusal_says_what_old_clients_know() -> None:
     with pytest.raises(photos.NotAnImage, match=r"^Only image files are accepted$"):
-        photos.accept(b"no photo")
+        pixels.as_jpeg(b"no photo")
 
 
 @pytest.mark.parametrize("name", ["astronaut.png", "grace_hopper.jpg", "cat.png", "coffee.png"])
@@ -160,7 +160,7 @@ def test_an_orientation_behind_the_pixels_counts(size: Size) -> None:
 def test_a_part_of_a_large_photo_is_no_photo(form: str, share: float) -> None:
     whole = encoded(Image.effect_noise(LARGE, 90).convert("RGB"), form)
     with pytest.raises(photos.NotAnImage):
-        photos.accept(whole[: int(len(whole) * share)])
+        pixels.as_jpeg(whole[: int(len(whole) * share)])
 
 
 def webp(size: Size) -> bytes:
@@ -201,9 +201,9 @@ LIMITS: dict[str, tuple[str, Size, Size, Callable[[Size], bytes]]] = {
 @pytest.mark.parametrize("kind", LIMITS)
 def test_a_kind_that_takes_more_memory_may_have_fewer_pixels(kind: str) -> None:
     most, fits, above, make = LIMITS[kind]
-    assert max(accepted(make(fits)).size) <= photos.MAX_KEPT_SIDE
+    assert max(accepted(make(fits)).size) <= pixels.MAX_KEPT_SIDE
     with pytest.raises(photos.ImageTooLarge, match=f"at most {most} megapixels: send a baseline JPEG"):
-        photos.accept(make(above))
+        pixels.as_jpeg(make(above))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
@@ -236,7 +236,7 @@ def test_every_orientation_is_set_upright(form: str, orientation: int) -> None:
     upright = Image.new("RGB", (96, 64), "black")
     upright.paste("white", (0, 0, 48, 32))
     backwards = {5: 5, 6: 8, 7: 7, 8: 6}.get(orientation, orientation)
-    stored = upright.transpose(photos.UPRIGHT[backwards]) if backwards > 1 else upright
+    stored = upright.transpose(pixels.UPRIGHT[backwards]) if backwards > 1 else upright
     exif = Image.Exif()
     exif[0x0112] = orientation
     kept = accepted(encoded(stored, form, exif=exif.tobytes()))
@@ -266,7 +266,7 @@ def test_nothing_is_kept_but_pixels(form: str) -> None:
     exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 12.0)})
     more = {"comment": b"by Ada", "xmp": b"<x:xmpmeta>52 N</x:xmpmeta>", "dpi": (300, 300)}
     upload = encoded(gradient(), form, exif=exif.tobytes(), icc_profile=SRGB, **more)
-    kept = photos.accept(upload + b"<script>alert(1)</script>")
+    kept = pixels.as_jpeg(upload + b"<script>alert(1)</script>")
     words = (b"Exif", b"Pocket", b"Ada", b"xmpmeta", b"ICC_PROFILE", b"script")
     assert [word for word in words if word in kept] == []
 
@@ -289,7 +289,7 @@ def test_damage_is_refused_or_survived_and_never_a_crash(form: str) -> None:
         for _ in range(chance.choice((1, 3, 9))):
             damaged[chance.randrange(chance.choice((100, len(damaged))))] = chance.randrange(256)
         try:
-            photos.accept(bytes(damaged))
+            pixels.as_jpeg(bytes(damaged))
             outcomes.add("accepted")
         except Refusal:
             outcomes.add("refused")
@@ -299,9 +299,9 @@ def test_damage_is_refused_or_survived_and_never_a_crash(form: str) -> None:
 def test_no_warning_of_the_decoder_gets_out() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        photos.accept(encoded(gradient("P"), transparency=bytes(range(256))))
+        pixels.as_jpeg(encoded(gradient("P"), transparency=bytes(range(256))))
         with pytest.raises(photos.ImageTooLarge):
-            photos.accept(corpus.png_bomb(10_000, 10_000))
+            pixels.as_jpeg(corpus.png_bomb(10_000, 10_000))
     assert caught == []
 
 
