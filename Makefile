@@ -97,6 +97,9 @@ lock: $(VENV)/test ## resolve the requirements files anew into their hashed lock
 		$(RESOLVE) $(DEPLOYED) --overrides layers/overrides.txt \
 			$$(case $$d in layers/*|*/migrations) printf -- '--no-emit-package %s ' $(OF_BOTO3);; esac) \
 			$$d/requirements.txt --output-file $$d/requirements.lock || exit 1; done
+	@echo "==> infra/containers/lambda-requirements.lock"
+	@$(RESOLVE) $(DEPLOYED) --overrides layers/overrides.txt --constraint infra/containers/requirements.lock \
+		infra/containers/lambda-requirements.txt --output-file infra/containers/lambda-requirements.lock
 
 clean: ## stop the stack; remove the virtual environments and all local data
 	@test ! -x $(BIN)/facet || $(BIN)/facet down
