@@ -23,10 +23,11 @@ def fresh_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """No variable Facet knows is set."""
-    for name in Settings.model_fields:
-        if name.upper() in os.environ:
-            monkeypatch.delenv(name.upper())
+    """No variable Facet knows is set, and none by which AWS tells a function of itself."""
+    known = {name.upper() for name in Settings.model_fields} | {"FACET_SECRETS"}
+    for name in list(os.environ):
+        if name in known or name.startswith("AWS_"):
+            monkeypatch.delenv(name)
     return monkeypatch
 
 

@@ -172,6 +172,62 @@ def test_a_presigned_url_is_the_one_boto3_makes(nowhere: None, key: str, expires
     assert ours == theirs
 
 
+ROLE = {
+    "AWS_REGION": "eu-west-1",
+    "AWS_ACCESS_KEY_ID": "ASIAROLE",
+    "AWS_SECRET_ACCESS_KEY": "secret-of-the-role",
+    "AWS_SESSION_TOKEN": "token/of+the=session",
+}
+STORAGE = ("MINIO_HOST", "MINIO_PUBLIC_URL", "MINIO_REGION", "MINIO_ACCESS_KEY", "MINIO_SECRET_KEY")
+
+
+@pytest.fixture
+def on_aws(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """What Lambda tells a function, and no setting of a storage."""
+    for name in STORAGE:
+        monkeypatch.delenv(name, raising=False)
+    export(ROLE, monkeypatch)
+    return monkeypatch
+
+
+def presigned_by_boto3(operation: str, **params: Any) -> str:
+    theirs: str = objects._client().generate_presigned_url(operation, Params=params, ExpiresIn=60)
+    return theirs
+
+
+def test_a_functions_role_signs_urls_as_boto3_does_with_it(on_aws: pytest.MonkeyPatch) -> None:
+    with patch("botocore.auth.get_current_datetime", lambda *_, **__: datetime(2026, 11, 22, tzinfo=UTC)):
+        ours = objects.presign_get("b", "k", expires_in=60)
+        assert ours == presigned_by_boto3("get_object", Bucket="b", Key="k")
+    assert ours.startswith("https://s3.eu-west-1.amazonaws.com/b/k?")
+    query = parse_qs(urlsplit(ours).query)
+    assert query["X-Amz-Security-Token"] == ["token/of+the=session"]
+    assert query["X-Amz-Credential"] == ["ASIAROLE/20261122/eu-west-1/s3/aws4_request"]
+
+
+def test_keys_made_for_signing_sign_urls_in_place_of_the_role(on_aws: pytest.MonkeyPatch) -> None:
+    export({"MINIO_SIGNING_ACCESS_KEY": "AKIASIGNER", "MINIO_SIGNING_SECRET_KEY": "longer-lived"}, on_aws)
+    for url in (objects.presign_get("b", "k", expires_in=60, audience="agent"), presigned("b").url):
+        query = parse_qs(urlsplit(url).query)
+        assert query["X-Amz-Credential"][0].startswith("AKIASIGNER/")
+        assert "X-Amz-Security-Token" not in query
+
+
+@mock_aws
+def test_calls_are_made_with_the_functions_role(on_aws: pytest.MonkeyPatch) -> None:
+    export({**ROLE, "MINIO_SIGNING_ACCESS_KEY": "AKIASIGNER", "MINIO_SIGNING_SECRET_KEY": "s"}, on_aws)
+    sent: list[Any] = []
+    objects._client().meta.events.register("before-send.s3", lambda request, **_: sent.append(request))
+    objects.ensure_bucket("mine")
+    objects.put("mine", "k", GLB, content_type="model/gltf-binary")
+    assert objects.read("mine", "k", limit=len(GLB)) == GLB
+    assert sent
+    for request in sent:
+        assert request.url.startswith("https://s3.eu-west-1.amazonaws.com/mine")
+        assert request.headers["X-Amz-Security-Token"] == b"token/of+the=session"
+        assert b"Credential=ASIAROLE/" in request.headers["Authorization"]
+
+
 def test_urls_signed_for_one_time_are_equal(nowhere: None) -> None:
     at = datetime(2026, 11, 22, 18, 54, 8, 959232, tzinfo=UTC)
     first, second = (objects.presign_get("b", "k", expires_in=60, signed_at=at) for _ in range(2))

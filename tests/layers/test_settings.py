@@ -101,3 +101,73 @@ def test_anything_else_is_no_rate(bare_environment: Env, given: str) -> None:
     bare_environment.setenv("LIMIT_CREATES_PER_OWNER", given)
     with pytest.raises(SettingsError, match="LIMIT_CREATES_PER_OWNER"):
         settings()
+
+
+# ---- Secrets in one variable ----------------------------------------------------------------------------------------
+def test_one_variable_may_hold_many_settings_and_each_may_be_overruled(bare_environment: Env) -> None:
+    bare_environment.setenv("FACET_SECRETS", '{"POSTGRES_PASSWORD": "hidden", "POSTGRES_USER": "ada", "username": "x"}')
+    bare_environment.setenv("POSTGRES_USER", "bob")
+    bare_environment.setenv("POSTGRES_PASSWORD", "")
+    assert settings().postgres_password.get_secret_value() == "hidden"
+    assert settings().postgres_user == "bob"
+
+
+@pytest.mark.parametrize("given", ["hidden", '["hidden"]', '{"POSTGRES_PASSWORD": 1}'])
+def test_secrets_that_are_no_object_of_texts_are_refused_and_not_shown(bare_environment: Env, given: str) -> None:
+    bare_environment.setenv("FACET_SECRETS", given)
+    with pytest.raises(SettingsError, match="FACET_SECRETS is no JSON object") as caught:
+        settings()
+    assert "hidden" not in str(caught.value)
+
+
+# ---- S3 on AWS ------------------------------------------------------------------------------------------------------
+ROLE = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "ASIA", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}
+
+
+@pytest.fixture
+def on_aws(bare_environment: Env) -> Env:
+    for name, value in ROLE.items():
+        bare_environment.setenv(name, value)
+    return bare_environment
+
+
+def test_a_function_on_aws_uses_its_role_and_the_s3_of_its_region(on_aws: Env) -> None:
+    assert settings().minio_host == settings().minio_public_url == "https://s3.eu-west-1.amazonaws.com"
+    assert settings().minio_region == "eu-west-1"
+    assert settings().minio_access_key == "ASIA"
+    assert settings().minio_secret_key.get_secret_value() == "s"
+    token = settings().minio_session_token
+    assert token is not None
+    assert token.get_secret_value() == "t"
+
+
+def test_buckets_may_be_in_another_region(on_aws: Env) -> None:
+    on_aws.setenv("MINIO_REGION", "cn-north-1")
+    assert settings().minio_host == "https://s3.cn-north-1.amazonaws.com.cn"
+    assert settings().minio_region == "cn-north-1"
+
+
+def test_an_endpoint_of_aws_gets_the_role(on_aws: Env) -> None:
+    on_aws.setenv("MINIO_HOST", "https://s3.dualstack.eu-west-1.amazonaws.com")
+    assert (settings().minio_access_key, settings().minio_region) == ("ASIA", "eu-west-1")
+
+
+@pytest.mark.parametrize("host", ["storage:9000", "https://s3.amazonaws.com.evil.example"])
+def test_no_other_storage_is_shown_the_role(on_aws: Env, host: str) -> None:
+    on_aws.setenv("MINIO_HOST", host)
+    assert settings().minio_session_token is None
+    with pytest.raises(SettingsError, match="MINIO_ACCESS_KEY"):
+        _ = settings().minio_access_key
+
+
+@pytest.mark.parametrize("name", ["MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"])
+def test_keys_of_ones_own_are_not_mixed_with_those_of_the_role(on_aws: Env, name: str) -> None:
+    on_aws.setenv(name, "own")
+    assert settings().minio_session_token is None
+    assert "ASIA" not in repr(settings())
+
+
+def test_elsewhere_a_storage_has_to_be_named(bare_environment: Env) -> None:
+    bare_environment.setenv("MINIO_REGION", "eu-west-1")
+    with pytest.raises(SettingsError, match="MINIO_HOST is not set"):
+        _ = settings().minio_host

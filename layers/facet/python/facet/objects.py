@@ -116,7 +116,8 @@ def presign_get(
     """A URL to GET the object for `expires_in` seconds, at the address its audience reaches.
 
     With `filename` a browser saves the object under that name instead of showing it. The seconds count from
-    `signed_at`, by default now; the URL of one object at one time is always the same.
+    `signed_at`, by default now; the URL of one object at one time is always the same, unless the keys of a role sign
+    it: then it ends with the role's session at the latest (see MINIO_SIGNING_ACCESS_KEY).
     """
     from facet.presigning import presign
 
@@ -205,6 +206,7 @@ def _client() -> "S3Client":
             region_name=at.minio_region,
             aws_access_key_id=at.minio_access_key,
             aws_secret_access_key=at.minio_secret_key.get_secret_value(),
+            aws_session_token=at.minio_session_token.get_secret_value() if at.minio_session_token else None,
             config=config,
         )
     return cast("S3Client", client)

@@ -37,8 +37,15 @@ def presign(
     """`url` with the right to send this method, with these headers, for `expires_in` seconds from `signed_at` (now)."""
     if not 1 <= expires_in <= LONGEST_EXPIRY:
         raise ValueError(f"a presigned URL lives 1 to {LONGEST_EXPIRY} seconds, not {expires_in}")
-    at = settings()
-    credentials = Credentials(at.minio_access_key, at.minio_secret_key.get_secret_value())
     request = AWSRequest(method, url, params=dict(params or {}), headers=dict(headers or {}))
-    _QueryAuth(credentials, expires_in=expires_in, signed_at=signed_at).add_auth(request)
+    _QueryAuth(_credentials(), expires_in=expires_in, signed_at=signed_at).add_auth(request)
     return str(request.url)
+
+
+def _credentials() -> Credentials:
+    """Those made for signing, if there are any: a URL lives no longer than a role's session."""
+    at = settings()
+    if at.minio_signing_access_key is not None:
+        return Credentials(at.minio_signing_access_key, at.minio_signing_secret_key.get_secret_value())
+    token = at.minio_session_token.get_secret_value() if at.minio_session_token else None
+    return Credentials(at.minio_access_key, at.minio_secret_key.get_secret_value(), token)

@@ -1,6 +1,8 @@
 """The environment a function runs in, read once and typed."""
 
+import json
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal, NamedTuple
@@ -81,6 +83,9 @@ class Settings(BaseModel):
     minio_public_url: _Url = _needed
     minio_access_key: str = _needed
     minio_secret_key: SecretStr = _needed
+    minio_session_token: SecretStr | None = None  # comes with the keys of an AWS role
+    minio_signing_access_key: str | None = None  # signs presigned URLs in place of the other, which may be short-lived
+    minio_signing_secret_key: SecretStr = _needed
     minio_region: str = "us-east-1"
     minio_images_bucket: str = "input-images"
     minio_3d_files_bucket: str = "3d-files"
@@ -121,9 +126,12 @@ class Settings(BaseModel):
 def settings() -> Settings:
     """The settings of this process. An empty variable counts as not set.
 
-    Raises SettingsError when a variable that is set cannot be used.
+    Under the variables lie those of FACET_SECRETS, a JSON object with settings as its keys, and under them what AWS
+    tells a function of itself. Raises SettingsError when a variable that is set cannot be used.
     """
-    given = {name: os.environ[name.upper()] for name in Settings.model_fields if os.environ.get(name.upper())}
+    variables = _secrets(os.environ.get("FACET_SECRETS")) | {name: text for name, text in os.environ.items() if text}
+    given = {name: variables[name.upper()] for name in Settings.model_fields if variables.get(name.upper())}
+    given |= _aws_storage(given, variables)
     if "minio_host" in given:
         given.setdefault("minio_public_url", given["minio_host"])
     try:
@@ -138,3 +146,31 @@ def settings() -> Settings:
 
 
 _NEVER_NONE = (str, SecretStr)
+_ROLE_KEYS = {
+    "minio_access_key": "AWS_ACCESS_KEY_ID",
+    "minio_secret_key": "AWS_SECRET_ACCESS_KEY",
+    "minio_session_token": "AWS_SESSION_TOKEN",
+}
+
+
+def _secrets(text: str | None) -> dict[str, str]:
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise SettingsError('FACET_SECRETS is no JSON object of texts, such as {"SECRET_KEY": "…"}')
+    return found
+
+
+def _aws_storage(given: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
+    """On AWS, its S3 where no other is named, and the keys of the function's role; these go to no other S3."""
+    if "AWS_REGION" not in variables:
+        return {}
+    region = given.get("minio_region", variables["AWS_REGION"])
+    host = given.get("minio_host", f"https://s3.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}")
+    if not host.rstrip("/").endswith((".amazonaws.com", ".amazonaws.com.cn")):
+        return {}
+    has_keys = bool({"minio_access_key", "minio_secret_key"} & set(given))
+    keys = {} if has_keys else {name: variables[key] for name, key in _ROLE_KEYS.items() if key in variables}
+    return {"minio_host": host, "minio_region": region, **keys}
