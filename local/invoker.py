@@ -66,7 +66,7 @@ class Invoker:
         bounds: Bounds | None = None,
         honest_cold: bool = False,
         debug: Mapping[str, int] = MappingProxyType({}),
-        runtime: Runtime = "sandbox",
+        runtime: Runtime | type[Sandbox] = "sandbox",
         walls: bool = True,
         visible: Sequence[Path] = (),
         hidden: Sequence[Path] = (),
@@ -81,7 +81,7 @@ class Invoker:
         self._logs = {name: FunctionLog(logs / f"{name}.log") for name in template.functions}
         self._fresh = SpawnLauncher()
         self._debuggable = SpawnLauncher("-X", "frozen_modules=off")
-        self._kind = Sandbox if runtime == "sandbox" else _runtime_sandbox()
+        self._kind = runtime if isinstance(runtime, type) else _kind_of(runtime)
         spawns = honest_cold or sys.platform != "linux" or self._kind is not Sandbox
         self._launcher: Launcher = self._fresh if spawns else _forks(template, logs, report, on_spans)
         self._debug = {name: (How(debug_port=port), asyncio.Lock()) for name, port in debug.items()}
@@ -360,7 +360,9 @@ def _forks(template: Template, logs: Path, report: Callable[[str], None], on_spa
     return ForkLauncher(template.requirements, list(sources), log=log, report=report, tracing=tracing)
 
 
-def _runtime_sandbox() -> type[Sandbox]:
+def _kind_of(runtime: Runtime) -> type[Sandbox]:
+    if runtime == "sandbox":
+        return Sandbox
     from local.edge.runtime_api import RuntimeSandbox  # needs a server
 
     return RuntimeSandbox

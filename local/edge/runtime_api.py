@@ -13,6 +13,8 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from local.cloud import listen
@@ -125,8 +127,26 @@ class RuntimeApi(Channel):
         self._arrived.put_nowait(Frame(kind, learnt | header, body))
 
 
+@dataclass(frozen=True)
+class Program:
+    """How awslambdaric is started for a function: with what, with which variables, in which folder."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    folder: Path
+
+
 class RuntimeSandbox(Sandbox):
     _serving: contextlib.AsyncExitStack
+
+    @classmethod
+    def program(cls, spec: FunctionSpec, role: Mapping[str, str]) -> Program:
+        """What to start. Raises LaunchFailed."""
+        if importlib.util.find_spec("awslambdaric") is None:
+            raise LaunchFailed("awslambdaric is not installed here; next: pip install awslambdaric")
+        path = os.pathsep.join(map(str, (spec.code, *spec.layers)))
+        environment = {**lambda_environment(spec, role), "PYTHONPATH": path}
+        return Program((sys.executable, "-P", "-m", "awslambdaric", spec.handler), environment, spec.code)
 
     @classmethod
     async def launch(
@@ -134,17 +154,17 @@ class RuntimeSandbox(Sandbox):
     ) -> "RuntimeSandbox":
         """Raises LaunchFailed."""
         assert isinstance(launcher, SpawnLauncher)
-        if importlib.util.find_spec("awslambdaric") is None:
-            raise LaunchFailed("awslambdaric is not installed here; next: pip install awslambdaric")
+        program = cls.program(spec, around.role)
         async with contextlib.AsyncExitStack() as starting:
             api = RuntimeApi(spec, around.response_limit)
             listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # hence TCP_NODELAY
             listener.bind((listen.LOOPBACK, 0))
             await starting.enter_async_context(listen.serving(api, [listener]))
+            address = {"AWS_LAMBDA_RUNTIME_API": f"{listen.LOOPBACK}:{listener.getsockname()[1]}"}
             read, write = os.pipe()
             try:
                 api.process = await launcher.run(
-                    _command(spec), write, env=_environment(spec, around.role, listener.getsockname()[1]), cwd=spec.code
+                    (*_leash(), *program.command), write, env={**program.environment, **address}, cwd=program.folder
                 )
             except BaseException:
                 os.close(read)
@@ -161,15 +181,10 @@ class RuntimeSandbox(Sandbox):
         return ended
 
 
-def _command(spec: FunctionSpec) -> list[str]:
-    setpriv = shutil.which("setpriv")  # no environment outlives a killed `facet up`
-    prefix = [setpriv, "--pdeathsig=KILL", "--"] if setpriv else []
-    return [*prefix, sys.executable, "-P", "-m", "awslambdaric", spec.handler]
-
-
-def _environment(spec: FunctionSpec, role: Mapping[str, str], port: int) -> dict[str, str]:
-    path = os.pathsep.join(map(str, (spec.code, *spec.layers)))
-    return {**lambda_environment(spec, role), "AWS_LAMBDA_RUNTIME_API": f"{listen.LOOPBACK}:{port}", "PYTHONPATH": path}
+def _leash() -> tuple[str, ...]:
+    """No environment outlives a killed `facet up`."""
+    setpriv = shutil.which("setpriv")
+    return (setpriv, "--pdeathsig=KILL", "--") if setpriv else ()
 
 
 def _refused(status: int, kind: str, message: str) -> HttpResponse:

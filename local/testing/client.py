@@ -79,7 +79,7 @@ class Local:
             if self._mode == "in_process":
                 self._invoker = InProcess(self.template, raises=self._raises)
             else:
-                self._invoker = invoker = Invoker(self.template, logs=self._folder(closing), report=lambda line: None)
+                self._invoker = invoker = self._sandboxes(self._folder(closing))
                 closing.callback(self.complete, lambda: invoker.stop(grace=1.0))
                 self.complete(invoker.start)
             self._closing = closing.pop_all()
@@ -87,6 +87,9 @@ class Local:
 
     def __exit__(self, *exc: object) -> None:
         self._closing.close()
+
+    def _sandboxes(self, logs: Path) -> Invoker:
+        return Invoker(self.template, logs=logs, report=lambda line: None)
 
     def http(self, function: str | None = None, *, shape: Shape | None = None, **options: Any) -> httpx.Client:
         """A client of a function's URL, or of the whole API; `options` are those of httpx.Client."""
