@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pika  # type: ignore[import-untyped]  # pika is annotated but ships no py.typed
 from pika.adapters.blocking_connection import BlockingChannel  # type: ignore[import-untyped]  # as above
@@ -137,21 +137,23 @@ def _connect() -> None:
     if _connection is not None:
         _connection.abandon()
     _connection = _channel = None
+    _connection = _Connection(parameters(heartbeat=HEARTBEAT, blocked_connection_timeout=TIMEOUT))
+
+
+def parameters(**more: Any) -> pika.ConnectionParameters:
+    """Where the broker is, how long to wait for it and who asks; `more` is what pika takes besides."""
     at = settings()
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # it logs every failure several times and then raises it
     tls = at.rabbitmq_port == AMQPS_PORT
-    _connection = _Connection(
-        pika.ConnectionParameters(
-            host=at.rabbitmq_host,
-            port=at.rabbitmq_port,
-            virtual_host=at.rabbitmq_vhost,
-            credentials=pika.PlainCredentials(at.rabbitmq_user, at.rabbitmq_password.get_secret_value()),
-            ssl_options=pika.SSLOptions(ssl.create_default_context(), at.rabbitmq_host) if tls else None,
-            heartbeat=HEARTBEAT,
-            blocked_connection_timeout=TIMEOUT,
-            socket_timeout=TIMEOUT,
-            stack_timeout=TIMEOUT,
-            connection_attempts=1,
-            client_properties={"connection_name": os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "facet")},
-        )
+    return pika.ConnectionParameters(
+        host=at.rabbitmq_host,
+        port=at.rabbitmq_port,
+        virtual_host=at.rabbitmq_vhost,
+        credentials=pika.PlainCredentials(at.rabbitmq_user, at.rabbitmq_password.get_secret_value()),
+        ssl_options=pika.SSLOptions(ssl.create_default_context(), at.rabbitmq_host) if tls else None,
+        socket_timeout=TIMEOUT,
+        stack_timeout=TIMEOUT,
+        connection_attempts=1,
+        client_properties={"connection_name": os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "facet")},
+        **more,
     )
