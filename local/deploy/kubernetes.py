@@ -1,0 +1,213 @@
+"""Plain Kubernetes: the API in one Deployment, a consumer of results, CronJobs, and a Job that migrates."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from local.deploy import CannotRender, Source, pods, scaling
+from local.deploy.crontab import crontab
+from local.deploy.documents import Document, text
+from local.template.spec import FunctionSpec, Schedule
+
+API, MIGRATE = "facet-api", "facet-migrate"
+READY_FILE = "/tmp/consuming"  # noqa: S108 - the pod's own
+_FEWEST, _MOST = 2, 10
+_OBJECT_STORES = (443, 9000)  # S3 and MinIO
+_BODIES = "8m"  # more than the functions take, so that it is they who refuse
+
+
+def render(source: Source) -> dict[str, str]:
+    consumers = pods.consumers(source)
+    app = {
+        "api.yaml": text("The API: all HTTP functions in one process.", *api(source)),
+        "ingress.yaml": text("The way in. Put your host in, and the name of your certificate's Secret.", ingress()),
+        "results.yaml": text("Takes messages off the queue.", *(consumer(source, spec, 2) for spec in consumers)),
+        "schedules.yaml": text(
+            "What runs by the clock.", *(cron_job(source, *each) for each in pods.scheduled(source))
+        ),
+    }
+    return {
+        **ground(source, "network.yaml"),
+        "settings/network.yaml": text(_NETWORK, *network_policies(source)),
+        "app/kustomization.yaml": kustomization("Everything but the migration.", ["../settings", *app]),
+        **{f"app/{name}": body for name, body in app.items()},
+        **scaling.render(consumers),
+    }
+
+
+def ground(source: Source, *more: str) -> dict[str, str]:
+    """What has to be there first: settings and account, and the Job that migrates, which is applied alone."""
+    parts = ["settings.yaml", "account.yaml", *more]
+    job = ["../settings", "job.yaml"]
+    return {
+        "settings/kustomization.yaml": kustomization("What all others need.", parts),
+        "settings/settings.yaml": text(pods.settings_about(source), pods.settings(source)),
+        "settings/account.yaml": text("Who the pods are: nobody who may ask the cluster for anything.", pods.account()),
+        "migrate/kustomization.yaml": kustomization("Applied, and waited for, before the others.", job),
+        "migrate/job.yaml": text("Brings database, buckets and queues up to date.", migration(source)),
+    }
+
+
+_NETWORK = (
+    "Requests reach the API alone; the pods reach names, PostgreSQL, RabbitMQ and S3. The ports are those of the "
+    "default settings: change both together."
+)
+
+
+def kustomization(about: str, resources: Sequence[str]) -> str:
+    head = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
+    return text(about, {**head, "resources": list(resources)})
+
+
+def deployment(name: str, pod: dict[str, Any], *, replicas: int | None, grace: int) -> dict[str, Any]:
+    """Without `replicas` a HorizontalPodAutoscaler sets them, and applying this again does not undo it."""
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": pods.selector(name)},
+    }
+    body = {**pod, "terminationGracePeriodSeconds": grace, "topologySpreadConstraints": [spread]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "labels": pods.labels(name)},
+        "spec": {
+            **({} if replicas is None else {"replicas": replicas}),
+            "selector": {"matchLabels": pods.selector(name)},
+            "template": {"metadata": {"labels": pods.labels(name)}, "spec": body},
+        },
+    }
+
+
+def api(source: Source) -> list[Document]:
+    timeout, mebibytes = pods.together(source)
+    own = {"FACET_FUNCTION": pods.ALL, "FACET_TIMEOUT": str(timeout)}
+    process = pods.container(source, ["facet.serve"], mebibytes=mebibytes, **own) | {
+        "ports": [{"name": "http", "containerPort": pods.PORT}],
+        **pods.serving(),
+        "lifecycle": {"preStop": {"exec": {"command": ["sleep", str(pods.DRAINING)]}}},
+    }
+    meta = {"name": API, "labels": pods.labels(API)}
+    port = {"name": "http", "port": 80, "targetPort": "http"}
+    cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": API}
+    bounds = {"minReplicas": _FEWEST, "maxReplicas": _MOST, "metrics": [{"type": "Resource", "resource": cpu}]}
+    budget = {"maxUnavailable": 1, "selector": {"matchLabels": pods.selector(API)}}
+    grace = timeout + pods.DRAINING + pods.GRACE
+    return [
+        deployment(API, pods.pod(process), replicas=None, grace=grace),
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": meta,
+            "spec": {"selector": pods.selector(API), "ports": [port]},
+        },
+        {
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": meta,
+            "spec": {"scaleTargetRef": target, **bounds},
+        },
+        {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": meta, "spec": budget},
+    ]
+
+
+def ingress() -> Document:
+    host = "facet.example.com"
+    backend = {"service": {"name": API, "port": {"name": "http"}}}
+    rule = {"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
+    limits = {"nginx.ingress.kubernetes.io/proxy-body-size": _BODIES}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": API, "labels": pods.labels(API), "annotations": limits},
+        "spec": {"tls": [{"hosts": [host], "secretName": "facet-tls"}], "rules": [rule]},
+    }
+
+
+def consumer(source: Source, spec: FunctionSpec, replicas: int) -> Document:
+    """Ready while it consumes. A broker that is away is waited for: nothing to be restarted for."""
+    name = f"facet-{spec.host}"
+    own = {"FACET_FUNCTION": spec.name, "FACET_TIMEOUT": str(pods.seconds(spec)), "FACET_READY_FILE": READY_FILE}
+    command = ["facet.consume", spec.name]
+    ready = {"exec": {"command": ["test", "-f", READY_FILE]}, "periodSeconds": 5}
+    process = pods.container(source, command, mebibytes=pods.memory(spec), **own) | {"readinessProbe": ready}
+    return deployment(name, pods.pod(process), replicas=replicas, grace=pods.seconds(spec) + pods.GRACE)
+
+
+def cron_job(source: Source, spec: FunctionSpec, schedule: Schedule) -> Document:
+    """One run at a time; the next one makes good for one that failed."""
+    name = pods.tick_name(spec, schedule)
+    process = _invocation(source, spec, pods.once(spec, schedule))
+    job = {"backoffLimit": 0, "activeDeadlineSeconds": pods.seconds(spec) + pods.GRACE, "template": _run(name, process)}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": name, "labels": pods.labels(name)},
+        "spec": {
+            "schedule": crontab(schedule),
+            "timeZone": "Etc/UTC" if schedule.timezone == "UTC" else schedule.timezone,
+            "suspend": not schedule.enabled,
+            "concurrencyPolicy": "Forbid",
+            "startingDeadlineSeconds": 30,
+            "successfulJobsHistoryLimit": 1,
+            "failedJobsHistoryLimit": 3,
+            "jobTemplate": {"metadata": {"labels": pods.labels(name)}, "spec": job},
+        },
+    }
+
+
+def migration(source: Source) -> Document:
+    spec = source.template.functions.get("migrate")
+    if spec is None:
+        raise CannotRender(
+            "The template has no function migrate, so nothing here prepares database, buckets and queues.\n"
+            "next: go to Facet's own folder, or pass its template: --template FILE"
+        )
+    process = _invocation(source, spec, ["facet.invoke", spec.name])
+    limits = {
+        "backoffLimit": 3,
+        "activeDeadlineSeconds": pods.seconds(spec) + pods.GRACE,
+        "ttlSecondsAfterFinished": 3600,
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": MIGRATE, "labels": pods.labels(MIGRATE)},
+        "spec": {**limits, "template": _run(MIGRATE, process)},
+    }
+
+
+def _invocation(source: Source, spec: FunctionSpec, command: Sequence[str]) -> Document:
+    own = {"FACET_FUNCTION": spec.name, "FACET_TIMEOUT": str(pods.seconds(spec))}
+    return pods.container(source, command, mebibytes=pods.memory(spec), **own)
+
+
+def _run(name: str, process: Document) -> Document:
+    return {"metadata": {"labels": pods.labels(name)}, "spec": {**pods.pod(process), "restartPolicy": "Never"}}
+
+
+def network_policies(source: Source) -> list[Document]:
+    ports = [int(setting.default or 0) for setting in source.plain if setting.name.endswith("_PORT")]
+    names = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
+    reached = [{"port": port, "protocol": "TCP"} for port in (*ports, *_OBJECT_STORES)]
+    whole = {
+        "podSelector": {"matchLabels": {"app.kubernetes.io/part-of": "facet"}},
+        "policyTypes": ["Ingress", "Egress"],
+        "egress": [{"ports": [*names, *reached]}],
+    }
+    door = {
+        "podSelector": {"matchLabels": pods.selector(API)},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"ports": [{"port": pods.PORT, "protocol": "TCP"}]}],
+    }
+    policies = {"facet": whole, API: door}
+    return [
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"name": name, "labels": pods.labels(name)},
+            "spec": spec,
+        }
+        for name, spec in policies.items()
+    ]
