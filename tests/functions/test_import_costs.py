@@ -1,4 +1,4 @@
-"""What a cold start of a function that only signs or only asks the database does not pay for."""
+"""What a cold start pays for: what `tests/budgets.json` lists, and what comes with the first answer."""
 
 import os
 import subprocess
@@ -6,11 +6,13 @@ import sys
 
 import pytest
 
+from tests import budgets
 from tests.conftest import PROJECT
 
-CLIENTS = ("boto3", "s3transfer", "botocore.client", "botocore.session", "pika", "passlib", "argon2")
+CLIENTS = ("boto3", "s3transfer", "botocore.client", "botocore.session")
 PATHS = (".", "layers/facet/python", "shared")
 SIGN = "objects.presign_put('b', 'k', content_type='image/jpeg', size=1, sha256=None, expires_in=60)"
+NEEDED = {"images": "PIL", "passwords": "passlib", "migrations": "alembic"}  # by a layer, the package it is there for
 
 
 def loaded(script: str) -> set[str]:
@@ -26,11 +28,27 @@ def loaded(script: str) -> set[str]:
     return set(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout.split())
 
 
-@pytest.mark.parametrize("name", ["create_api_key", "list_api_keys", "revoke_api_key"])
-def test_keys_need_neither_storage_nor_broker_nor_passwords(name: str) -> None:
-    modules = loaded(f"import functions.{name}.handler")
-    assert f"functions.{name}.handler" in modules
-    assert modules & {*CLIENTS, "botocore", "PIL"} == set()
+def test_every_function_has_a_budget() -> None:
+    assert list(budgets.budgets()) == list(budgets.functions())
+
+
+@pytest.mark.parametrize("name", budgets.functions())
+def test_a_function_imports_what_its_budget_says_and_its_layers_have_it(name: str) -> None:
+    """Another number is no mistake when it is meant: `python -m tests.budgets` writes the table anew."""
+    imports, budget = budgets.imports_of(name), budgets.budgets()[name]
+    assert imports.packages == budget.packages
+    assert imports.modules <= budget.modules
+
+
+@pytest.mark.parametrize("name", budgets.functions())
+def test_a_function_has_no_layer_in_vain(name: str) -> None:
+    needed = {NEEDED[layer.name] for layer in budgets.layers_of(name) if layer.name in NEEDED}
+    assert needed == {*NEEDED.values()} & {*budgets.budgets()[name].packages}
+
+
+def test_what_no_layer_of_a_function_has_cannot_be_imported() -> None:
+    with pytest.raises(ImportError, match="No module named 'PIL'"):
+        budgets.imports_of("create_task", without="images")
 
 
 def test_an_upload_needs_the_signer_alone() -> None:
