@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
     from types_boto3_s3.type_defs import CORSRuleTypeDef
 
-# botocore is imported where it is used: the signer costs a tenth of a second, a client three times that.
+# botocore is imported where it is used: the signer costs 40 ms of a cold start, a client four times that.
 
 CONNECT_TIMEOUT = 2  # seconds, per attempt
 READ_TIMEOUT = 5  # seconds without a byte

@@ -1,22 +1,33 @@
-"""Presigned S3 URLs by botocore's signer alone; imported where it is used, for it costs a tenth of a second."""
+"""Presigned S3 URLs by botocore's signer alone; imported where it is used, for it costs 40 ms."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from botocore.auth import SIGV4_TIMESTAMP, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 
 from facet.settings import settings
 
+if TYPE_CHECKING:
+    from botocore.credentials import ReadOnlyCredentials
+
 LONGEST_EXPIRY = 7 * 24 * 3600  # seconds; the limit of Signature Version 4
+
+
+class _Credentials(NamedTuple):
+    """What the signer reads of botocore's own, whose module takes 8 ms of a cold start more."""
+
+    access_key: str
+    secret_key: str
+    token: str | None = None
 
 
 class _QueryAuth(S3SigV4QueryAuth):
     """The signer, with a time of signing that can be chosen."""
 
-    def __init__(self, credentials: Credentials, *, expires_in: int, signed_at: datetime | None) -> None:
-        super().__init__(credentials, "s3", settings().minio_region, expires=expires_in)
+    def __init__(self, credentials: _Credentials, *, expires_in: int, signed_at: datetime | None) -> None:
+        super().__init__(cast("ReadOnlyCredentials", credentials), "s3", settings().minio_region, expires=expires_in)
         self._signed_at = signed_at
 
     def _modify_request_before_signing(self, request: AWSRequest) -> None:
@@ -42,10 +53,10 @@ def presign(
     return str(request.url)
 
 
-def _credentials() -> Credentials:
+def _credentials() -> _Credentials:
     """Those made for signing, if there are any: a URL lives no longer than a role's session."""
     at = settings()
     if at.minio_signing_access_key is not None:
-        return Credentials(at.minio_signing_access_key, at.minio_signing_secret_key.get_secret_value())
+        return _Credentials(at.minio_signing_access_key, at.minio_signing_secret_key.get_secret_value())
     token = at.minio_session_token.get_secret_value() if at.minio_session_token else None
-    return Credentials(at.minio_access_key, at.minio_secret_key.get_secret_value(), token)
+    return _Credentials(at.minio_access_key, at.minio_secret_key.get_secret_value(), token)
