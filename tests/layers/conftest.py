@@ -24,7 +24,7 @@ def fresh_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """No variable Facet knows is set, and none by which AWS tells a function of itself."""
-    known = {name.upper() for name in Settings.model_fields} | {"FACET_SECRETS"}
+    known = {name.upper() for name in Settings.model_fields} | {"FACET_SECRETS", "FACET_SECRETS_DIR"}
     for name in list(os.environ):
         if name in known or name.startswith("AWS_"):
             monkeypatch.delenv(name)

@@ -1,5 +1,7 @@
 """Settings: the environment, typed, and errors that name variables and never their values."""
 
+from pathlib import Path
+
 import pytest
 
 from facet.settings import Rate, SettingsError, settings
@@ -171,3 +173,30 @@ def test_elsewhere_a_storage_has_to_be_named(bare_environment: Env) -> None:
     bare_environment.setenv("MINIO_REGION", "eu-west-1")
     with pytest.raises(SettingsError, match="MINIO_HOST is not set"):
         _ = settings().minio_host
+
+
+def test_files_of_a_folder_hold_what_no_variable_does(bare_environment: Env, tmp_path: Path) -> None:
+    (tmp_path / "POSTGRES_USER").write_text("ada\n")
+    (tmp_path / "postgres-password").write_text("two words ")
+    (tmp_path / "POSTGRES_HOST").write_text("of the file")
+    (tmp_path / "something.else").write_text("not a setting")
+    (tmp_path / "..data").mkdir()
+    bare_environment.setenv("FACET_SECRETS_DIR", str(tmp_path))
+    bare_environment.setenv("POSTGRES_HOST", "of the variable")
+    found = settings()
+    assert (found.postgres_user, found.postgres_host) == ("ada", "of the variable")
+    assert found.postgres_password.get_secret_value() == "two words "
+
+
+@pytest.mark.parametrize("content", [None, b"\xff hidden"])
+def test_a_folder_of_secrets_that_cannot_be_read_is_named_without_them(
+    bare_environment: Env, tmp_path: Path, content: bytes | None
+) -> None:
+    folder = tmp_path / "secrets"
+    if content:
+        folder.mkdir()
+        (folder / "SECRET_KEY").write_bytes(content)
+    bare_environment.setenv("FACET_SECRETS_DIR", str(folder))
+    with pytest.raises(SettingsError, match=f"FACET_SECRETS_DIR, {folder}") as caught:
+        settings()
+    assert "hidden" not in str(caught.value)

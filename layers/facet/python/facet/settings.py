@@ -126,10 +126,12 @@ class Settings(BaseModel):
 def settings() -> Settings:
     """The settings of this process. An empty variable counts as not set.
 
-    Under the variables lie those of FACET_SECRETS, a JSON object with settings as its keys, and under them what AWS
-    tells a function of itself. Raises SettingsError when a variable that is set cannot be used.
+    Under the variables lie those of FACET_SECRETS, a JSON object with settings as its keys, then the files of the
+    folder FACET_SECRETS_DIR, and under them what AWS tells a function of itself. Raises SettingsError when a variable
+    that is set cannot be used.
     """
-    variables = _secrets(os.environ.get("FACET_SECRETS")) | {name: text for name, text in os.environ.items() if text}
+    below = _files(os.environ.get("FACET_SECRETS_DIR")) | _secrets(os.environ.get("FACET_SECRETS"))
+    variables = below | {name: text for name, text in os.environ.items() if text}
     given = {name: variables[name.upper()] for name in Settings.model_fields if variables.get(name.upper())}
     given |= _aws_storage(given, variables)
     if "minio_host" in given:
@@ -161,6 +163,20 @@ def _secrets(text: str | None) -> dict[str, str]:
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
         raise SettingsError('FACET_SECRETS is no JSON object of texts, such as {"SECRET_KEY": "…"}')
     return found
+
+
+def _files(folder: str | None) -> dict[str, str]:
+    """Secrets as OpenFaaS mounts them: SECRET_KEY is a file of this name, or `secret-key`."""
+    if not folder:
+        return {}
+    from pathlib import Path
+
+    try:
+        found = {path.name.replace("-", "_").upper(): path for path in Path(folder).iterdir() if path.is_file()}
+        known = {name.upper() for name in Settings.model_fields} & found.keys()
+        return {name: found[name].read_text(encoding="utf-8").rstrip("\r\n") for name in known}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"FACET_SECRETS_DIR, {folder}, cannot be read ({type(error).__name__})") from None
 
 
 def _aws_storage(given: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
