@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "compose.yaml").read_text()
+from tests.infra.compose_file import ROOT, TEXT, compose
+
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, Any] = COMPOSE["services"]
+DOMAIN = {"FACET_DOMAIN": "avatars.example.org", "FACET_STORAGE_DOMAIN": "files.example.org"}
+DOMAIN |= {"APP_PUBLISH": "80", "APP_TLS_PUBLISH": "443"}
 ONE_SHOT = {name for name, service in SERVICES.items() if service.get("restart") == "no"}
 
 
@@ -47,7 +49,7 @@ def test_volumes_and_networks_are_declared() -> None:
     for name, service in SERVICES.items():
         assert set(service.get("networks", [])) <= set(COMPOSE["networks"]), name
         mounts = {volume.split(":")[0] for volume in service.get("volumes", [])}
-        assert {m for m in mounts if not m.startswith(".")} <= set(COMPOSE["volumes"]), name
+        assert {m for m in mounts if not m.startswith((".", "$"))} <= set(COMPOSE["volumes"]), name
         assert all((ROOT / m).exists() for m in mounts if m.startswith(".")), name
 
 
@@ -68,13 +70,15 @@ def test_the_variables_are_documented_settings() -> None:
 def test_functions_get_every_setting_that_the_template_declares() -> None:
     template = (ROOT / "template.yaml").read_text()
     declared = set(re.findall(r"^ {8}([A-Z][A-Z0-9_]+): ", template, re.MULTILINE))
-    assert declared <= set(SERVICES["functions"]["environment"])
+    of_aws = {"FACET_SECRETS"}  # what stands in AWS's Secrets Manager
+    assert declared - of_aws <= set(SERVICES["functions"]["environment"])
 
 
 def test_our_image_is_built_here_and_can_write_its_state() -> None:
     ours = {name: service for name, service in SERVICES.items() if service["image"].startswith("facet:")}
-    assert set(ours) == {"migrate", "functions", "triggers", "agent"}
+    assert set(ours) == {"migrate", "functions", "triggers", "agent", "backup"}
     for service in ours.values():
+        assert service["build"]["target"] == "stack"
         assert (ROOT / service["build"]["dockerfile"]).is_file()
         assert "/state:uid=10001,gid=10001,mode=0700" in service["tmpfs"]
 
@@ -98,3 +102,60 @@ def test_the_agents_passwords_are_known_to_itself_and_to_who_sets_them() -> None
         for secret in ("${AGENT_RABBITMQ_PASSWORD", "${AGENT_MINIO_SECRET_KEY")
     }
     assert list(knowing.values()) == [{"migrate", "agent"}, {"minio-agent", "agent"}]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_can_take_only_its_share_of_the_machine(name: str) -> None:
+    service = SERVICES[name]
+    assert {"mem_limit", "cpus", "pids_limit", "ulimits", "stop_grace_period"} <= set(service)
+    assert service["cpus"] <= 2  # Docker refuses more than the machine has
+    assert service["logging"]["options"] == {"max-size": "10m", "max-file": "5"}
+
+
+def test_only_the_proxy_has_ports() -> None:
+    assert [name for name, service in SERVICES.items() if "ports" in service] == ["proxy"]
+
+
+def test_without_a_domain_everything_is_on_this_machine_alone() -> None:
+    assert all(port.startswith("127.0.0.1:") for port in compose({})["services"]["proxy"]["ports"])
+
+
+def test_a_domain_opens_the_ports_of_the_web_and_signs_urls_with_the_storages_name() -> None:
+    services = compose(DOMAIN)["services"]
+    assert services["proxy"]["ports"] == ["80:80", "443:443", "443:443/udp", "127.0.0.1:9000:9000"]
+    assert services["proxy"]["environment"]["FACET_SITE"] == "avatars.example.org"
+    assert services["functions"]["environment"]["MINIO_PUBLIC_URL"] == "https://files.example.org"
+    assert services["functions"]["environment"]["APP_ALLOWED_HOSTS"] == "localhost,avatars.example.org"
+    assert compose({})["services"]["functions"]["environment"]["MINIO_PUBLIC_URL"] == "http://localhost:9000"
+
+
+def test_functions_believe_the_network_of_the_proxy_and_no_other() -> None:
+    stack = compose({"EDGE_SUBNET": "10.9.8.0/24"})
+    assert stack["networks"]["edge"]["ipam"]["config"] == [{"subnet": "10.9.8.0/24"}]
+    assert stack["services"]["functions"]["environment"]["TRUSTED_PROXIES"] == "10.9.8.0/24"
+
+
+def test_only_what_the_proxy_serves_has_a_way_to_the_outside() -> None:
+    inside = {name for name, network in COMPOSE["networks"].items() if (network or {}).get("internal")}
+    outside = {name for name, service in SERVICES.items() if not set(service["networks"]) <= inside}
+    assert outside == {"proxy", "functions", "minio"}
+
+
+def test_an_agent_cannot_reach_the_database_nor_the_functions() -> None:
+    reached = {
+        name for name, service in SERVICES.items() if set(service["networks"]) & set(SERVICES["agent"]["networks"])
+    }
+    assert reached == {"agent", "rabbitmq", "minio"}
+
+
+def test_backups_get_the_servers_and_no_key_of_tokens() -> None:
+    environment = SERVICES["backup"]["environment"]
+    assert {"POSTGRES_PASSWORD", "RABBITMQ_PASSWORD", "MINIO_SECRET_KEY"} <= set(environment)
+    assert not {"SECRET_KEY", "REFRESH_SECRET_KEY"} & set(environment)
+    assert SERVICES["backup"]["profiles"] == ["backup"]
+
+
+def test_postgres_starts_with_its_settings_and_writes_no_values_of_statements() -> None:
+    options = [part.removeprefix("-c") for part in SERVICES["postgres"]["command"][1:]]
+    assert all(part.partition("=")[2] for part in options)
+    assert {"log_parameter_max_length=0", "log_parameter_max_length_on_error=0"} <= set(options)

@@ -117,8 +117,27 @@ GROUPS: dict[str, tuple[Setting, ...]] = {
     ),
     "Containers only (`make deploy`)": (
         Setting("FACET_VERSION", "Tag of the image.", "latest"),
-        Setting("APP_PUBLISH", "Address and port of the API on this machine.", "127.0.0.1:8080"),
-        Setting("MINIO_PUBLISH", "Address and port of the S3 storage on this machine.", "127.0.0.1:9000"),
+        Setting("FACET_DOMAIN", "Public name of the API: HTTPS with a certificate that is fetched and renewed."),
+        Setting("FACET_STORAGE_DOMAIN", "Public name of the S3 storage, as presigned URLs carry it."),
+        Setting("APP_PUBLISH", "Address and port of the API over HTTP; with FACET_DOMAIN: 80.", "127.0.0.1:8080"),
+        Setting("APP_TLS_PUBLISH", "Address and port of HTTPS; with FACET_DOMAIN: 443.", "127.0.0.1:8443"),
+        Setting("MINIO_PUBLISH", "Address and port of the S3 storage while it has no name.", "127.0.0.1:9000"),
+        Setting(
+            "PROXY_OPTIONS", "A global option of Caddy, such as local_certs where no authority reaches the machine."
+        ),
+        Setting(
+            "PROXY_TRUSTS",
+            "Networks of your own balancer before the proxy, separated by spaces: their X-Forwarded-For counts.",
+            "127.0.0.1/32",
+        ),
+        Setting(
+            "EDGE_SUBNET", "Free addresses for the network between the proxy and what it serves.", "172.30.250.0/24"
+        ),
+        Setting("COMPOSE_PROFILES", "backup: one every day."),
+        Setting("BACKUP_FOLDER", "Where backups go; a relative one is below this folder.", "./backups"),
+        Setting("BACKUP_USER", "USER:GROUP, by number, that owns them.", "1000:1000"),
+        Setting("BACKUP_TIME", "When, in UTC.", "02:30"),
+        Setting("BACKUP_KEEP", "How many are kept.", "14"),
     ),
 }
 SETTINGS = tuple(setting for group in GROUPS.values() for setting in group)
