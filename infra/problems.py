@@ -12,7 +12,7 @@ README = ROOT / "README.md"
 
 _BETWEEN = re.compile(r"(<!-- codes -->\n).*?(<!-- /codes -->)", re.DOTALL)
 
-# What the gateway of `facet up` and compose.yaml answers by itself; in a cloud its own front answers instead.
+# What the gateway of `facet up`, or facet.serve, answers by itself; in a cloud its own front answers instead.
 GATEWAY = {
     "HOST_INVALID": (400, "The request has no Host header, or several."),
     "SIGNATURE_REQUIRED": (403, "This function URL takes signed requests only."),

@@ -1,0 +1,146 @@
+"""uvicorn as Facet is served by it: what it takes for a request, and how it ends."""
+
+import contextlib
+import json
+import re
+import signal
+import socket
+from asyncio import get_running_loop
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from facet.adapters.asgi import HEAD_LIMIT, LINGER_SECONDS, Application
+
+KEPT_SECONDS = 75  # longer than proxies keep idle connections: who closes first must not be who is asked
+BACKLOG = 512
+_OFFER = re.compile(rb"\r\nupgrade:[^\r]*", re.IGNORECASE)
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket on that address; port 0 is any free one. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio sends without delay only on sockets that say they are TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def serve(
+    app: Application, listener: socket.socket, *, grace: float, on_stop: Callable[[], None], watched: int | None = None
+) -> None:
+    """Serve until a signal says to stop; what runs then has `grace` seconds to end.
+
+    The end of the pipe `watched` is such a signal too.
+    """
+    config = uvicorn.Config(
+        app,
+        http=_Protocol,
+        ws="none",
+        log_config=None,
+        log_level="error",  # a request that cannot be read is its client's to know
+        access_log=False,
+        lifespan="off",
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=grace,  # type: ignore[arg-type]  # it only waits for it: seconds may have parts
+        timeout_keep_alive=KEPT_SECONDS,
+    )
+    _Server(config, on_stop, watched).run([listener])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that ends with exit code 0 when it is told to: its own raises the signal again."""
+
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None], watched: int | None) -> None:
+        super().__init__(config)
+        self._on_stop, self._watched = on_stop, watched
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stops on the usual signals; Ctrl-C is for the process that started this one, if it watches that."""
+        signal.signal(signal.SIGTERM, self.handle_exit)
+        if self._watched is None:
+            signal.signal(signal.SIGINT, self.handle_exit)
+        else:
+            get_running_loop().add_reader(self._watched, self._orphaned)
+        yield
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stops; a second Ctrl-C does so at once."""
+        self._on_stop()
+        super().handle_exit(sig, frame)
+
+    def _orphaned(self) -> None:
+        get_running_loop().remove_reader(self._watched)  # type: ignore[arg-type]  # it is watched
+        self.handle_exit(signal.SIGTERM, None)
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's, but refusals are JSON like everything else, a request's head has an end, and trailers are dropped.
+
+    Who offers to go on in another protocol (Java's client does, with every first request) is answered in this one: the
+    offer is hidden from the parser, which would not read the request's body.
+    """
+
+    _head_size = 0
+    _in_head = True
+    _ended = False
+    _refused = False
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client."""
+        if self._refused:
+            return
+        if self._in_head:
+            head, end, rest = data.partition(b"\r\n\r\n")
+            data = _OFFER.sub(b"", head) + end + rest
+        self._ended = False
+        super().data_received(data)
+        if self._in_head:
+            self._head_size = 0 if self._ended else self._head_size + len(data)
+        if self._head_size > 2 * HEAD_LIMIT:
+            detail = f"The address and the headers are longer than {HEAD_LIMIT} bytes."
+            self._refuse("431 Request Header Fields Too Large", detail, "HEADERS_TOO_LARGE")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer after the body, which would slip past every check of the headers."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The end of the head."""
+        self._head_size, self._in_head = 0, False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The end of the body."""
+        self._in_head = self._ended = True
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers bytes that are no HTTP request, and closes the connection."""
+        self._refuse("400 Bad Request", msg, "BAD_REQUEST")
+
+    def _refuse(self, status: str, detail: str, code: str) -> None:
+        """Who is cut off while sending may never read the answer: what still comes is thrown away for a while."""
+        self._refused = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            if not self.cycle.more_body:
+                self.cycle.keep_alive = False  # the request before gets its answer, and is the last
+                return
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        body = json.dumps({"detail": detail, "code": code}).encode()
+        head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        self.transport.write(head.encode() + b"connection: close\r\n\r\n" + body)
+        self.transport.write_eof()
+        self.loop.call_later(LINGER_SECONDS, self.transport.close)
