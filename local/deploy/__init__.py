@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from local.template import Template, load
-from local.template.intrinsics import parse
+from local.template.intrinsics import normalised, parse
 from local.template.properties import as_text
 
 TARGETS = ("kubernetes", "knative", "openfaas", "gcp", "azure")
@@ -59,23 +59,28 @@ def render(target: str, source: Source) -> dict[str, str]:
 
 
 def settings_of(document: Mapping[str, Any]) -> list[Setting]:
-    """The variables of all functions, in the template's order."""
+    """The variables of all functions, in the template's order; not those that only AWS has a value for."""
     parameters = document.get("Parameters") or {}
     functions = [(document.get("Globals") or {}).get("Function") or {}]
     functions += [resource.get("Properties") or {} for resource in document["Resources"].values()]
     variables: dict[str, Any] = {}
     for function in functions:
         variables = {**(function.get("Environment") or {}).get("Variables", {}), **variables}
-    return [_setting(name, value, parameters) for name, value in variables.items()]
+    found = (_setting(name, value, parameters) for name, value in variables.items())
+    return [setting for setting in found if setting]
 
 
-def _setting(name: str, value: Any, parameters: Mapping[str, Any]) -> Setting:
+def _setting(name: str, value: Any, parameters: Mapping[str, Any]) -> Setting | None:
+    """PostgresHost decides POSTGRES_HOST; a variable that is made of others is AWS's."""
     if not isinstance(value, dict | list):
         return Setting(name, as_text(value), False, "")
-    parameter: Mapping[str, Any] = next((parameters[ref] for ref in _references(value) if ref in parameters), {})
-    default = parameter.get("Default")
+    refs = [ref for ref in _references(value) if ref in parameters and normalised(ref) == normalised(name)]
+    if not refs:
+        return None
+    parameter = parameters[refs[0]]
     secret = as_text(parameter.get("NoEcho", False)) == "true"
-    return Setting(name, None if default is None else as_text(default), secret, parameter.get("Description", ""))
+    default = None if "Default" not in parameter else as_text(parameter["Default"])
+    return Setting(name, None if secret else default, secret, parameter.get("Description", ""))
 
 
 def _references(value: Any) -> Iterator[str]:

@@ -153,7 +153,6 @@ def _messages(spec: FunctionSpec, mapping: QueueMapping) -> Document:
                 "predeclared": True,
                 "exchangeName": "amq.default",
                 "queueName": mapping.queue,
-                "vhost": "/",
                 "parallelism": THREADS,
             },
             "delivery": _RETRIES,

@@ -81,7 +81,7 @@ def deployment(name: str, pod: dict[str, Any], *, replicas: int | None, grace: i
 
 def api(source: Source) -> list[Document]:
     timeout, mebibytes = pods.together(source)
-    own = {"FACET_FUNCTION": pods.ALL, "FACET_TIMEOUT": str(timeout)}
+    own = {"FACET_FUNCTION": pods.ALL, "FACET_TIMEOUT": str(timeout), "FACET_GRACE": str(timeout)}
     process = pods.container(source, ["facet.serve"], mebibytes=mebibytes, **own) | {
         "ports": [{"name": "http", "containerPort": pods.PORT}],
         **pods.serving(),
@@ -128,7 +128,8 @@ def ingress() -> Document:
 def consumer(source: Source, spec: FunctionSpec, replicas: int) -> Document:
     """Ready while it consumes. A broker that is away is waited for: nothing to be restarted for."""
     name = f"facet-{spec.host}"
-    own = {"FACET_FUNCTION": spec.name, "FACET_TIMEOUT": str(pods.seconds(spec)), "FACET_READY_FILE": READY_FILE}
+    timeout = str(pods.seconds(spec))
+    own = {"FACET_TIMEOUT": timeout, "FACET_GRACE": timeout, "FACET_READY_FILE": READY_FILE}
     command = ["facet.consume", spec.name]
     ready = {"exec": {"command": ["test", "-f", READY_FILE]}, "periodSeconds": 5}
     process = pods.container(source, command, mebibytes=pods.memory(spec), **own) | {"readinessProbe": ready}
@@ -179,8 +180,8 @@ def migration(source: Source) -> Document:
 
 
 def _invocation(source: Source, spec: FunctionSpec, command: Sequence[str]) -> Document:
-    own = {"FACET_FUNCTION": spec.name, "FACET_TIMEOUT": str(pods.seconds(spec))}
-    return pods.container(source, command, mebibytes=pods.memory(spec), **own)
+    timeout = str(pods.seconds(spec))
+    return pods.container(source, command, mebibytes=pods.memory(spec), FACET_TIMEOUT=timeout)
 
 
 def _run(name: str, process: Document) -> Document:

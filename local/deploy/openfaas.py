@@ -1,0 +1,89 @@
+"""OpenFaaS: the API and each function behind its gateway; what no stranger may start runs beside it.
+
+The gateway lets anybody call any function. So results are taken off the queue by a Deployment, and the schedules are
+CronJobs: a message or a tick that comes as a request could be anybody's.
+"""
+
+from typing import Any
+
+from local.deploy import Source, kubernetes, pods, scaling
+from local.deploy.documents import Document, text
+from local.template.spec import FunctionSpec
+
+SECRETS_FOLDER = "/var/openfaas/secrets"
+_GATEWAY = "http://127.0.0.1:8080"
+_MOST = 20
+
+
+def render(source: Source) -> dict[str, str]:
+    functions = {kubernetes.API: _api(source)}
+    functions |= {spec.host: _function(source, spec) for spec in pods.http_functions(source)}
+    stack = {"version": "1.0", "provider": {"name": "openfaas", "gateway": _GATEWAY}, "functions": functions}
+    environment = {setting.name: setting.default or "" for setting in source.plain}
+    consumers = pods.consumers(source)
+    app = {
+        "results.yaml": text(
+            "Takes messages off the queue.", *(kubernetes.consumer(source, spec, 1) for spec in consumers)
+        ),
+        "schedules.yaml": text(
+            "What runs by the clock.", *(kubernetes.cron_job(source, *each) for each in pods.scheduled(source))
+        ),
+    }
+    custom = [_custom(name, function, environment) for name, function in functions.items()]
+    return {
+        "stack.yml": text("For faas-cli: the API under one address, then each function under its own.", stack),
+        "environment.yml": text(pods.settings_about(source), {"environment": environment}),
+        "functions.yaml": text("The same for kubectl, in place of stack.yml and environment.yml.", *custom),
+        **kubernetes.ground(source),
+        "app/kustomization.yaml": kubernetes.kustomization("What is no function.", ["../settings", *app]),
+        **{f"app/{name}": body for name, body in app.items()},
+        **scaling.render(consumers),
+    }
+
+
+def _api(source: Source) -> Document:
+    timeout, mebibytes = pods.together(source)
+    return _deployed(source, pods.ALL, timeout, mebibytes, fewest=1, most=_MOST)
+
+
+def _function(source: Source, spec: FunctionSpec) -> Document:
+    fewest, most = spec.provisioned_concurrency or 1, spec.reserved_concurrency or _MOST
+    return _deployed(source, spec.name, pods.seconds(spec), pods.memory(spec), fewest=fewest, most=most)
+
+
+def _deployed(source: Source, names: str, timeout: int, mebibytes: int, *, fewest: int, most: int) -> Document:
+    """As an entry of stack.yml; `handler` and `lang` are what faas-cli builds from, and nothing is built here."""
+    return {
+        "lang": "dockerfile",
+        "handler": ".",
+        "skip_build": True,
+        "image": source.image,
+        "environment": {"FACET_FUNCTION": names, "FACET_TIMEOUT": str(timeout), "FACET_SECRETS_DIR": SECRETS_FOLDER},
+        "environment_file": ["environment.yml"],
+        "secrets": [pods.SECRETS],
+        "labels": {
+            "com.openfaas.scale.min": str(fewest),
+            "com.openfaas.scale.max": str(most),
+            "com.openfaas.scale.type": "capacity",
+            "com.openfaas.scale.target": str(_CAPACITY),
+        },
+        "annotations": {"com.openfaas.health.http.path": "/_/health", "com.openfaas.ready.http.path": "/_/ready"},
+        "limits": {"memory": f"{mebibytes}Mi"},
+        "requests": {"cpu": pods.processor(mebibytes), "memory": f"{mebibytes}Mi"},
+        "readonly_root_filesystem": True,
+    }
+
+
+_CAPACITY = 8  # requests a process takes at once
+
+
+def _custom(name: str, function: Document, environment: dict[str, str]) -> Document:
+    same = ("image", "secrets", "labels", "annotations", "limits", "requests")
+    spec: dict[str, Any] = {"name": name, **{key: function[key] for key in same}}
+    spec |= {"environment": {**environment, **function["environment"]}, "readOnlyRootFilesystem": True}
+    return {
+        "apiVersion": "openfaas.com/v1",
+        "kind": "Function",
+        "metadata": {"name": name, "labels": pods.labels(name)},
+        "spec": spec,
+    }
