@@ -113,20 +113,20 @@ def function_app(
     functions: Sequence[Function],
     answers: Answers,
     *,
+    timeouts: Mapping[str, float],
     schedules: Mapping[str, str],
     connection: str = "RABBITMQ_CONNECTION",
-    timeout: float = 30.0,
 ) -> func.FunctionApp:
     """The app: an Azure function per path, for the results queue and per schedule.
 
-    `answers` answers all requests, so that it is right whichever route Azure takes. `schedules` has NCRONTAB
-    expressions by name of function; `connection` names the setting with RabbitMQ's address.
+    `answers` answers all requests, so that the answer is right whichever route Azure takes. By name of function,
+    `timeouts` has seconds and `schedules` NCRONTAB expressions. `connection` names the setting with RabbitMQ's address.
     """
     app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)  # Facet itself asks who is calling
-    asked = http(answers, timeout=timeout)
     for function in functions:
+        timeout = timeouts[function.app_name]
         for name, path, methods in routes(function):
-            _add(app, name, app.route(path, methods=methods), asked)
+            _add(app, name, app.route(path, methods=methods), http(answers, timeout=timeout))
         if function.consumes:
             queue = app.generic_trigger(
                 "message",
@@ -139,7 +139,8 @@ def function_app(
         if function.is_scheduled:
             timer = app.timer_trigger("timer", schedules[function.app_name])
             _add(app, function.app_name, timer, scheduled(function, timeout=timeout))
-    _add(app, OTHERS, app.route("{*path}", methods=_METHODS), asked)
+    longest = max(timeouts[function.app_name] for function in functions if function.routes)
+    _add(app, OTHERS, app.route("{*path}", methods=_METHODS), http(answers, timeout=longest))
     return app
 
 
