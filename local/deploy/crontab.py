@@ -12,14 +12,16 @@ _NAMED = re.compile(r"[A-Za-z]{3}(-[A-Za-z]{3})?")
 
 def crontab(schedule: Schedule) -> str:
     """`rate(5 minutes)` is `*/5 * * * *`. Raises CannotRender for what would be due at other times."""
-    expression = schedule.expression
+    expression = schedule.expression.strip()
     try:
+        if schedule.input is not None:
+            raise ValueError("its event is one of its own, and only that of a schedule can be sent")
         due = parse(expression, schedule.timezone)
         fields = _rate(round(due.seconds / 60)) if isinstance(due, Rate) else _cron(expression[5:-1].split())
     except (BadSchedule, ValueError) as exc:
         raise CannotRender(
             f"Schedule {schedule.name}: {expression} is no crontab of five fields: {exc}.\n"
-            "next: write it as one that every runtime knows, such as rate(5 minutes) or cron(30 3 * * ? *)"
+            "next: write one that every runtime knows, such as rate(5 minutes) or cron(30 3 * * ? *), without Input"
         ) from exc
     return " ".join(fields)
 

@@ -1,6 +1,5 @@
 """Knative: the API and each function as Services that sleep when nobody calls, schedules as PingSources."""
 
-import json
 from typing import Any
 
 from local.deploy import Source, kubernetes, pods, scaling
@@ -96,13 +95,12 @@ def _tick(source: Source, spec: FunctionSpec, schedule: Schedule) -> list[Docume
     """The function is called by one source at a time: a second run that overlaps waits for the first."""
     receiver = _receiver(source, spec, at_once=1, most=spec.reserved_concurrency or 1)
     name = pods.tick_name(spec, schedule)
-    data = {} if schedule.input is None else {"contentType": "application/json", "data": json.dumps(schedule.input)}
     zone = {} if schedule.timezone == "UTC" else {"timezone": schedule.timezone}
     ping = {
         "apiVersion": "sources.knative.dev/v1",
         "kind": "PingSource",
         "metadata": {"name": name, "labels": pods.labels(name)},
-        "spec": {"schedule": crontab(schedule), **zone, **data, "sink": _sink(spec)},
+        "spec": {"schedule": crontab(schedule), **zone, "sink": _sink(spec)},
     }
     first = schedule == spec.schedules[0]
     return [*([receiver] if first else []), *([ping] if schedule.enabled else [])]

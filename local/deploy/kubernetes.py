@@ -139,7 +139,7 @@ def consumer(source: Source, spec: FunctionSpec, replicas: int) -> Document:
 def cron_job(source: Source, spec: FunctionSpec, schedule: Schedule) -> Document:
     """One run at a time; the next one makes good for one that failed."""
     name = pods.tick_name(spec, schedule)
-    process = _invocation(source, spec, pods.once(spec, schedule))
+    process = _invocation(source, spec, ["facet.invoke", spec.name, "--scheduled"])
     job = {"backoffLimit": 0, "activeDeadlineSeconds": pods.seconds(spec) + pods.GRACE, "template": _run(name, process)}
     return {
         "apiVersion": "batch/v1",

@@ -1,6 +1,5 @@
 """What every container of Facet on Kubernetes has: settings, secrets, limits, rights and probes."""
 
-import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -138,8 +137,3 @@ def tick_name(spec: FunctionSpec, schedule: Schedule) -> str:
         if len(spec.schedules) == 1
         else f"facet-{re.sub(r'[^a-z0-9]+', '-', schedule.name.lower())}"
     )
-
-
-def once(spec: FunctionSpec, schedule: Schedule) -> list[str]:
-    """The command for one run of a schedule."""
-    return ["facet.invoke", spec.name, "--scheduled" if schedule.input is None else json.dumps(schedule.input)]

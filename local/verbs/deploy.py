@@ -1,14 +1,16 @@
 """`facet deploy`: what other runtimes need to run the same functions."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from local import deploy as targets
 from local.cloud import project
-from local.verbs import Text, template_option
+from local.verbs import Text, json_option, template_option
 
-_NEXT = "next: {folder}/README.md if it is there, else infra/{target}/README.md of Facet, tells how to apply them"
+_NEXT = "next: fill in the settings that are empty; Facet's infra/{target}/README.md has the commands that apply them"
 
 
 @click.group()
@@ -31,21 +33,31 @@ def deploy() -> None:
     help="The image of target `runtime`, with its tag.",
 )
 @click.option("--force", is_flag=True, help="Replace files that are there and differ.")
+@json_option
 @template_option
-def render(target: str, output: Path | None, image: str, force: bool, template: Path | None) -> None:
+def render(target: str, output: Path | None, image: str, force: bool, as_json: bool, template: Path | None) -> None:
     """Render the files of TARGET from template.yaml.
 
     They hold the template's defaults and no secret: values of .env are not read. Without --output they are printed,
-    one after the other.
+    one after the other; --json is an object of paths and texts.
 
     \b
     facet deploy render kubernetes | less
     facet deploy render knative --image registry.example.com/facet:1.0 --output deployed/
     """
     files = targets.render(target, targets.read(project.find(template).template, image))
-    if output is None:
+    states = _write(output, files, force) if output else {}
+    if as_json:
+        click.echo(json.dumps(states or files, indent=2))
+    elif output:
+        click.echo("\n".join(f"{state:<10} {output / path}" for path, state in states.items()))
+        click.echo(_NEXT.format(target=target))
+    else:
         click.echo("".join(f"---\n# {path}\n{text}" for path, text in files.items()), nl=False)
-        return
+
+
+def _write(output: Path, files: Mapping[str, str], force: bool) -> dict[str, str]:
+    """What became of each. Nothing is written where one of them is there and differs, unless forced."""
     existing = {path: (output / path).read_text(encoding="utf-8") for path in files if (output / path).exists()}
     differing = [path for path, text in existing.items() if text != files[path]]
     if differing and not force:
@@ -55,7 +67,7 @@ def render(target: str, output: Path | None, image: str, force: bool, template: 
             "next: --force replaces them, another --output leaves them alone"
         )
     for path, text in files.items():
-        (output / path).parent.mkdir(parents=True, exist_ok=True)
-        (output / path).write_text(text, encoding="utf-8")
-        click.echo(f"{'unchanged' if existing.get(path) == text else 'written':<10} {output / path}")
-    click.echo(_NEXT.format(folder=output, target=target))
+        if existing.get(path) != text:
+            (output / path).parent.mkdir(parents=True, exist_ok=True)
+            (output / path).write_text(text, encoding="utf-8")
+    return {path: "unchanged" if existing.get(path) == text else "written" for path, text in files.items()}
