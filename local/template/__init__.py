@@ -22,6 +22,8 @@ HARMLESS = frozenset(
         "Architectures",
         "AssumeRolePolicyDocument",
         "AutoPublishAlias",
+        "AutoPublishAliasAllProperties",
+        "AutoPublishCodeSha256",
         "CodeSigningConfigArn",
         "DeploymentPreference",
         "Description",
@@ -40,6 +42,7 @@ HARMLESS = frozenset(
     }
 )
 MOST_ENVIRONMENT_BYTES = 4096
+_DYNAMIC_REFERENCE = re.compile(r"\{\{resolve:(ssm|ssm-secure|secretsmanager):")
 HANDLED_TYPES = frozenset(f"AWS::Serverless::{name}" for name in ("Function", "LayerVersion", "HttpApi", "Api"))
 INVOKING_TYPES = frozenset(
     {
@@ -216,10 +219,21 @@ class _Reader:
         environment = {}
         for name in variables:
             try:
-                environment[name] = variables.text(name)
+                value = variables.text(name, None)
             except MissingParameter as exc:
                 self._missing[setting_name(exc.name)] = None
+            else:
+                if value is not None and not self._is_dynamic(name, value):
+                    environment[name] = value
         return environment
+
+    def _is_dynamic(self, name: str, value: str) -> bool:
+        """Whether AWS's stores would have to be asked for it, of which there are none here."""
+        found = _DYNAMIC_REFERENCE.search(value)
+        warning = f"{name}: {found[0]}… is not looked up, so it is not set here" if found else ""
+        if found and warning not in self._warnings:
+            self._warnings.append(warning)
+        return found is not None
 
     def _asynchronous(self, config: Properties) -> Asynchronous:
         destinations = config.part("DestinationConfig")

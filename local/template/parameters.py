@@ -11,15 +11,17 @@ from local.template.properties import Properties
 def parameter_values(declared: Properties, settings: Mapping[str, str]) -> dict[str, Any]:
     """Parameter `Minio3dFilesBucket` takes MINIO_3D_FILES_BUCKET. One with neither value nor default is left out.
 
+    An empty secret is none: where it is optional, the cloud has another source for it, such as a dynamic reference.
     Raises TemplateError for a value the template does not allow; a secret's value is never shown.
     """
     given = {normalised(name): value for name, value in settings.items()}
     values: dict[str, Any] = {}
     for name, parameter in declared.parts().items():
         text = given.get(normalised(name), parameter.text("Default", None))
-        if text is None:
+        if text is None or (not text and parameter.flag("NoEcho")):
             continue
         if complaint := _complaint(parameter, text):
+            complaint = parameter.text("ConstraintDescription", complaint)
             shown = "the value" if parameter.flag("NoEcho") else repr(text)
             raise parameter.error(f"{shown} of setting {setting_name(name)} {complaint}")
         kind = parameter.text("Type", "String")

@@ -399,3 +399,81 @@ def test_what_exists_in_the_cloud_only_is_known(written: Any) -> None:
     )
     assert template.harmless == (("F", "Policies"), ("Broker", "AWS::AmazonMQ::Broker"))
     assert template.settings == {"MINIO_3D_FILES_BUCKET"}
+
+
+def test_a_variable_without_a_value_is_left_out(written: Any) -> None:
+    template = written(
+        """
+        Conditions: { Never: !Equals [a, b] }
+        Resources:
+          F:
+            Type: AWS::Serverless::Function
+            Properties:
+              CodeUri: code
+              Handler: a.b
+              Environment: { Variables: { GONE: !If [Never, x, !Ref AWS::NoValue], THERE: !If [Never, x, y] } }
+        """
+    )
+    assert template.functions["f"].environment == {"THERE": "y"}
+    assert template.warnings == []
+
+
+SECRET = """
+    Parameters:
+      Stored: { Type: String, Default: "" }
+      ApiSecret:
+        { Type: String, NoEcho: true, Default: "", AllowedPattern: "^$|^.{8,}$", ConstraintDescription: is too short }
+    Conditions: { IsStored: !Not [!Equals [!Ref Stored, ""]] }
+    Rules:
+      Secret: { Assertions: [{ Assert: !Not [!Equals [!Ref Stored, ""]], AssertDescription: Give Stored }] }
+    Resources:
+      F:
+        Type: AWS::Serverless::Function
+        Properties:
+          CodeUri: code
+          Handler: a.b
+          Environment:
+            Variables:
+              API_SECRET: !If [IsStored, !Sub "{{resolve:secretsmanager:${Stored}:SecretString:KEY}}", !Ref ApiSecret]
+"""
+
+
+def test_an_empty_secret_is_missing_whatever_the_clouds_rules_say(written: Any) -> None:
+    template = written(SECRET)
+    assert template.missing == ("API_SECRET",)
+    assert (template.functions["f"].environment, template.warnings) == ({}, [])
+
+
+def test_a_secret_of_the_developer_takes_the_place_of_the_clouds(written: Any) -> None:
+    template = written(SECRET, API_SECRET="correct horse")
+    assert template.functions["f"].environment == {"API_SECRET": "correct horse"}
+    assert template.missing == ()
+
+
+def test_a_reference_into_a_store_of_the_cloud_is_no_value_and_is_told(written: Any) -> None:
+    template = written(SECRET, STORED="arn:of:it")
+    assert template.functions["f"].environment == {}
+    assert template.warnings == ["API_SECRET: {{resolve:secretsmanager:… is not looked up, so it is not set here"]
+
+
+def test_a_value_that_is_not_allowed_is_refused_in_the_templates_words_and_not_shown(written: Any) -> None:
+    with pytest.raises(TemplateError, match="the value of setting API_SECRET is too short") as caught:
+        written(SECRET, API_SECRET="horse")
+    assert "horse" not in str(caught.value)
+
+
+def test_what_watches_and_what_is_allowed_changes_nothing_here(written: Any) -> None:
+    template = written(
+        """
+        Parameters: { MakeBucket: { Type: String, Default: "false" } }
+        Conditions: { MakesBucket: !Equals [!Ref MakeBucket, "true"] }
+        Resources:
+          Role: { Type: AWS::IAM::Role, Properties: { AssumeRolePolicyDocument: {} } }
+          Alarm: { Type: AWS::CloudWatch::Alarm, Properties: { AlarmActions: [!Ref Topic] } }
+          Topic: { Type: AWS::SNS::Topic }
+          Filter: { Type: AWS::Logs::MetricFilter }
+          Bucket: { Type: AWS::S3::Bucket, Condition: MakesBucket }
+        """
+    )
+    assert template.warnings == []
+    assert {name for name, _ in template.harmless} == {"Role", "Alarm", "Topic", "Filter"}
