@@ -129,10 +129,12 @@ def test_a_domain_opens_the_ports_of_the_web_and_signs_urls_with_the_storages_na
     assert compose({})["services"]["functions"]["environment"]["MINIO_PUBLIC_URL"] == "http://localhost:9000"
 
 
-def test_functions_believe_the_network_of_the_proxy_and_no_other() -> None:
+def test_functions_believe_the_network_of_the_proxy_and_what_else_is_named() -> None:
     stack = compose({"EDGE_SUBNET": "10.9.8.0/24"})
     assert stack["networks"]["edge"]["ipam"]["config"] == [{"subnet": "10.9.8.0/24"}]
     assert stack["services"]["functions"]["environment"]["TRUSTED_PROXIES"] == "10.9.8.0/24"
+    balanced = compose({"TRUSTED_PROXIES": "10.0.0.7/32"})["services"]["functions"]["environment"]
+    assert balanced["TRUSTED_PROXIES"] == "172.30.250.0/24,10.0.0.7/32"
 
 
 def test_only_what_the_proxy_serves_has_a_way_to_the_outside() -> None:

@@ -127,7 +127,7 @@ GROUPS: dict[str, tuple[Setting, ...]] = {
         ),
         Setting(
             "PROXY_TRUSTS",
-            "Networks of your own balancer before the proxy, separated by spaces: their X-Forwarded-For counts.",
+            "Your own balancer before the proxy: its networks, separated by spaces; name them in TRUSTED_PROXIES too.",
             "127.0.0.1/32",
         ),
         Setting(

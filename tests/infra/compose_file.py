@@ -49,8 +49,9 @@ def _value(expression: str, settings: Mapping[str, str]) -> str:
 
 def compose(settings: Mapping[str, str]) -> dict[str, Any]:
     """The file with these settings; the secrets have any value."""
-    secrets = ("SECRET_KEY", "REFRESH_SECRET_KEY", "POSTGRES_PASSWORD", "RABBITMQ_PASSWORD", "MINIO_ACCESS_KEY")
-    secrets += ("MINIO_SECRET_KEY", "AGENT_RABBITMQ_PASSWORD", "AGENT_MINIO_ACCESS_KEY", "AGENT_MINIO_SECRET_KEY")
+    owners = ("POSTGRES", "RABBITMQ", "MINIO", "AGENT_RABBITMQ", "AGENT_MINIO")
+    secrets = ["SECRET_KEY", "REFRESH_SECRET_KEY"]
+    secrets += [f"{owner}_{kind}" for owner in owners for kind in ("PASSWORD", "ACCESS_KEY", "SECRET_KEY")]
     loaded = yaml.safe_load(TEXT)
     return dict(_walked(loaded, {name: f"a-{name.lower()}" for name in secrets} | dict(settings)))
 

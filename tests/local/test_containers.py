@@ -1,31 +1,20 @@
 """The commands of compose.yaml against servers elsewhere: migrate, functions and triggers, each alone."""
 
-import json
-import os
 import secrets
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pika  # type: ignore[import-untyped] # pika ships no py.typed
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.infra.containers import environment, facet, running
+
 Settings = dict[str, str]
 
 
 @pytest.fixture
 def container(tmp_path: Path, migrated: Settings) -> dict[str, str]:
-    """The environment of a container: addresses and secrets, but the agent's, and no .env."""
-    ours = {name: value for name, value in migrated.items() if not name.startswith("AGENT_")}
-    place = {"FACET_STATE": str(tmp_path / "state"), "FACET_ENV_FILE": str(tmp_path / "none"), "APP_PORT": "0"}
-    return {"PATH": os.environ["PATH"], **ours, **place}
+    return environment(migrated, tmp_path)
 
 
 @pytest.fixture
@@ -33,28 +22,6 @@ def migrating(container: dict[str, str]) -> dict[str, str]:
     """The environment of the one that makes the agent's user: the broker does not know it yet."""
     user, password = f"agent-{secrets.token_hex(4)}", secrets.token_hex(8)
     return {**container, "AGENT_RABBITMQ_USER": user, "AGENT_RABBITMQ_PASSWORD": password}
-
-
-def facet(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "local", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
-
-
-@contextmanager
-def running(environment: dict[str, str], part: str) -> Iterator[dict[str, Any]]:
-    """`facet up --only PART` in the foreground, as a container runs it; its status."""
-    command = [sys.executable, "-m", "local", "up", "--only", part]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    try:
-        deadline = time.monotonic() + 30
-        while (status := facet(environment, "status", "--json")).returncode != 0:
-            assert process.poll() is None, process.stdout and process.stdout.read().decode()
-            assert time.monotonic() < deadline, status.stdout
-        yield json.loads(status.stdout)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=20)
-    assert process.returncode == 0, output
 
 
 def test_migrate_gives_the_broker_an_agents_user(migrating: dict[str, str]) -> None:
