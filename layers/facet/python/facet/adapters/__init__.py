@@ -82,6 +82,11 @@ def encoded(address: bytes) -> str:
     return quote(address, safe=_URL_CHARACTERS)
 
 
+def encoded_anew(path: bytes) -> str:
+    """A path that was decoded on its way here. It may differ from what was sent: what was %2F is a slash by now."""
+    return quote(path, safe="/:@!$&'()*+,;=-._~")
+
+
 def outgoing(response: Response, method: str) -> tuple[list[tuple[str, str]], bytes]:
     """The headers, cookies included, and the body of an answer as they are sent.
 

@@ -16,6 +16,7 @@ from facet.adapters import (
     answer,
     body_too_large,
     encoded,
+    encoded_anew,
     outgoing,
     refuse,
 )
@@ -84,7 +85,7 @@ def reply_to(method: str, response: Response) -> tuple[Message, Message]:
 
 def _path(scope: Scope) -> str:
     """As it was sent, below where the application is mounted."""
-    sent = scope.get("raw_path") or encoded(scope["path"].encode().replace(b"%", b"%25")).encode()
+    sent = scope.get("raw_path") or encoded_anew(scope["path"].encode()).encode()
     mounted = scope.get("root_path", "").encode()
     return encoded(sent.removeprefix(mounted) if sent.startswith(mounted + b"/") else sent)
 

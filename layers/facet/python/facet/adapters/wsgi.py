@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from facet.adapters import HOP_BY_HOP, MAX_BODY, answer, body_too_large, encoded, outgoing, refuse
+from facet.adapters import HOP_BY_HOP, MAX_BODY, answer, body_too_large, encoded, encoded_anew, outgoing, refuse
 from facet.context import Context
 from facet.http import Answers, Headers, Request, Response, query_from
 from facet.problems import MalformedBody, Problem
@@ -71,7 +71,7 @@ def _path(environ: "WSGIEnvironment") -> str:
     raw = sent.partition("?")[0].encode("latin-1")
     if raw and unquote_to_bytes(raw) == mounted + inner:  # else something before us wrote it anew
         return encoded(b"/" + raw.split(b"/", mounted.count(b"/") + 1)[-1])
-    return encoded(inner.replace(b"%", b"%25").replace(b"?", b"%3F").replace(b"#", b"%23")) or "/"
+    return encoded_anew(inner) or "/"
 
 
 def _headers(environ: "WSGIEnvironment") -> list[tuple[str, str]]:
