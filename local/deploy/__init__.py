@@ -65,7 +65,8 @@ def settings_of(document: Mapping[str, Any]) -> list[Setting]:
     functions += [resource.get("Properties") or {} for resource in document["Resources"].values()]
     variables: dict[str, Any] = {}
     for function in functions:
-        variables = {**(function.get("Environment") or {}).get("Variables", {}), **variables}
+        own = (function.get("Environment") or {}).get("Variables") or {}
+        variables |= {name: value for name, value in own.items() if name not in variables}
     found = (_setting(name, value, parameters) for name, value in variables.items())
     return [setting for setting in found if setting]
 
