@@ -29,8 +29,8 @@ Channel = Any  # pika is untyped
 class Proxy:
     """Stands between us and the broker, and can fall silent or hang up."""
 
-    def __init__(self, port: int) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, port: int, listen_at: int = 0) -> None:
+        self._listener = socket.create_server(("127.0.0.1", listen_at))
         self._broker = ("127.0.0.1", port)
         self._sockets: list[socket.socket] = []
         self._speaking = threading.Event()

@@ -15,17 +15,12 @@ from pika.adapters.utils.connection_workflow import (  # type: ignore[import-unt
 )
 from pika.exceptions import (  # type: ignore[import-untyped]  # as above
     AMQPError,
-    AuthenticationError,
-    ChannelClosedByBroker,
-    ConnectionClosedByBroker,
     ConnectionWrongStateError,
     ConsumerCancelled,
-    ProbableAccessDeniedError,
-    ProbableAuthenticationError,
 )
 
 from facet import amqp, log
-from facet.adapters.amqp import Unmappable, connect, message_from, pause_after
+from facet.adapters.amqp import Unmappable, connect, message_from, pause_after, remedy_for
 from facet.context import Context
 from facet.function import Function
 from facet.messages import Message
@@ -37,7 +32,6 @@ HELD_AT_MOST = 4 * 3600 * 1000  # milliseconds until RabbitMQ takes a message ba
 _TICK = 0.5  # seconds until `stop` is noticed
 _FAREWELL = 1.0  # second of the grace that is left for giving messages back
 _LOST = (AMQPError, AMQPConnectorException, OSError)
-_DENIED, _NOT_FOUND, _NOT_ALLOWED = 403, 404, 530
 
 
 class Refused(Exception):
@@ -76,7 +70,8 @@ class Consumer:
                 try:
                     self._consume()
                 except _LOST as error:
-                    self._refuse(error)
+                    if remedy := remedy_for(error, self._queue):
+                        raise Refused(remedy) from error
                     self._failures += 1
                     seconds = pause_after(self._failures)
                     log.get().warning("RabbitMQ is away", extra={"cause": repr(error), "again_in": seconds})
@@ -121,6 +116,7 @@ class Consumer:
 
     def _end(self, connection: Any, channel: Any, tag: str, work: "_Work") -> None:
         """Settle the message at work and give back all others."""
+        log.get().info("stopping", extra={"queue": self._queue})
         channel.basic_cancel(tag)
         work.end()
         while work.is_alive() and time.monotonic() < self._deadline:
@@ -128,29 +124,6 @@ class Consumer:
         _acknowledge(channel, work)
         channel.basic_nack(0, multiple=True, requeue=True)
         log.get().info("stopped", extra={"queue": self._queue, "unfinished": work.is_alive()})
-
-    def _refuse(self, error: Exception) -> None:
-        """Raise Refused for what no repetition changes."""
-        at, code = settings(), getattr(error, "reply_code", None)
-        if isinstance(error, AuthenticationError | ProbableAuthenticationError):
-            raise Refused(
-                f'RabbitMQ at {at.rabbitmq_host} refuses the user "{at.rabbitmq_user}": '
-                "correct RABBITMQ_USER and RABBITMQ_PASSWORD."
-            ) from error
-        if isinstance(error, ProbableAccessDeniedError | ConnectionClosedByBroker) and code == _NOT_ALLOWED:
-            raise Refused(
-                f'RabbitMQ has no virtual host "{self._vhost}" for the user "{at.rabbitmq_user}": '
-                "correct RABBITMQ_VHOST, or give it rights there."
-            ) from error
-        if isinstance(error, ChannelClosedByBroker) and code == _DENIED:
-            raise Refused(
-                f'The user "{at.rabbitmq_user}" may not read the queue "{self._queue}": rabbitmqctl set_permissions'
-            ) from error
-        if isinstance(error, ChannelClosedByBroker) and code == _NOT_FOUND and "no queue" in error.reply_text:
-            raise Refused(
-                f'There is no queue "{self._queue}": make it with `python -m facet.invoke migrate`, '
-                "or correct RABBITMQ_TASKS_RESULTS_QUEUE."
-            ) from error
 
 
 class _Work(threading.Thread):
@@ -202,16 +175,19 @@ class _Work(threading.Thread):
         try:
             self._function.process([message], context)
         except Exception as error:  # the border: whatever was raised, the message is kept
-            expected = isinstance(error, Problem)
-            cause = {"cause": repr(error.__cause__)} if expected and error.__cause__ else {}
-            log.get().warning(
-                "the message is kept and tried again: %s",
-                error,
-                exc_info=None if expected else error,
-                extra={"request_id": context.aws_request_id, **cause},
-            )
+            _report(error, context.aws_request_id)
             return False
         return True
+
+
+def _report(error: Exception, request_id: str) -> None:
+    told = f"{error.code}: {error.detail}" if isinstance(error, Problem) else repr(error)
+    log.get().warning(
+        "the message is kept and tried again: %s",
+        told,
+        exc_info=None if isinstance(error, Problem) else error,
+        extra={"request_id": request_id, "cause": repr(error.__cause__)},
+    )
 
 
 def _acknowledge(channel: Any, work: _Work) -> None:

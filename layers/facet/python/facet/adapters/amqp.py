@@ -1,6 +1,7 @@
 """Deliveries of a RabbitMQ channel as messages: the same that an event of Amazon MQ would have held."""
 
 import math
+import re
 import struct
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,14 +10,20 @@ from typing import Any
 
 from pika import BlockingConnection, ConnectionParameters  # type: ignore[import-untyped]  # pika ships no py.typed
 from pika.adapters.select_connection import SelectConnection  # type: ignore[import-untyped]  # as above
-from pika.exceptions import InvalidFieldTypeException  # type: ignore[import-untyped]  # as above
+from pika.exceptions import (  # type: ignore[import-untyped]  # as above
+    ChannelClosedByBroker,
+    InvalidFieldTypeException,
+)
 from pika.frame import Header  # type: ignore[import-untyped]  # as above
 from pika.spec import FRAME_HEADER, BasicProperties  # type: ignore[import-untyped]  # as above
 
 from facet.messages import HeaderValue, Message
+from facet.settings import settings
 
 _DEEPEST = 64  # levels of tables and lists in a header; no event has more
 _LONGEST_PAUSE = 30.0  # seconds
+_DENIED, _NOT_FOUND = 403, 404
+_NO_VHOST = re.compile(r"NOT_ALLOWED.*(not found|refused)")
 _UNREADABLE = (InvalidFieldTypeException, struct.error, ArithmeticError, ValueError, OSError, RecursionError)
 
 
@@ -45,6 +52,25 @@ def message_from(queue: str, vhost: str, method: Any, properties: Any, body: byt
 def pause_after(failures: int) -> float:
     """Seconds until what has failed so often is tried again: 1, 2, 4, 8, 16, 30, 30, …"""
     return min(2.0 ** min(failures - 1, 5), _LONGEST_PAUSE)
+
+
+def remedy_for(error: Exception, queue: str) -> str | None:
+    """What to do about an error of pika that no repetition changes; None for a broker that is away or just starting."""
+    at, said = settings(), str(error)
+    user, vhost = at.rabbitmq_user, at.rabbitmq_vhost
+    rights = f"rabbitmqctl set_permissions -p {vhost} {user} '.*' '.*' '.*'"
+    if isinstance(error, ChannelClosedByBroker):
+        if error.reply_code == _DENIED:
+            return f'The user "{user}" may not read the queue "{queue}"; let it: {rights}'
+        if error.reply_code == _NOT_FOUND and "no queue" in said:
+            make = "make it with `python -m facet.invoke migrate`"
+            return f'There is no queue "{queue}": {make}, or correct RABBITMQ_TASKS_RESULTS_QUEUE.'
+    elif "ACCESS_REFUSED" in said:
+        place = f"RabbitMQ at {at.rabbitmq_host}"
+        return f'{place} refuses the user "{user}": correct RABBITMQ_USER and RABBITMQ_PASSWORD.'
+    elif _NO_VHOST.search(said):
+        return f'RabbitMQ has no virtual host "{vhost}" for "{user}": correct RABBITMQ_VHOST, or let it in: {rights}'
+    return None
 
 
 def connect(parameters: ConnectionParameters) -> BlockingConnection:
