@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path, PurePosixPath
 from posixpath import normpath
 from typing import Any
@@ -19,7 +20,8 @@ Document = dict[str, Any]
 
 
 def documents(text: str) -> list[Document]:
-    return [document for document in yaml.safe_load_all(text) if document]
+    found = yaml.load_all(text, yaml.CSafeLoader)  # noqa: S506 - a safe loader, ten times as fast
+    return [document for document in found if document]
 
 
 def built(files: Mapping[str, str], folder: str) -> list[Document]:
@@ -62,6 +64,12 @@ def find(found: list[Document], kind: str, name: str) -> Document:
 
 def check(document: Document) -> None:
     """Raises jsonschema.ValidationError for what its schema does not have."""
+    _check(json.dumps(document))
+
+
+@cache
+def _check(text: str) -> None:
+    document = json.loads(text)
     if document["apiVersion"].startswith(CORE):
         for version in VERSIONS:
             kubernetes_validate.validate(document, version, strict=True)
@@ -81,6 +89,11 @@ def pods(found: list[Document]) -> Iterator[tuple[Document, Document]]:
         spec = spec["jobTemplate"]["spec"] if document["kind"] == "CronJob" else spec
         if "template" in spec:
             yield document, spec["template"]["spec"]
+
+
+def deployed(found: list[Document]) -> Iterator[tuple[Document, Document]]:
+    """Deployments alone."""
+    return ((document, spec) for document, spec in pods(found) if document["kind"] == "Deployment")
 
 
 def container(found: list[Document], kind: str, name: str) -> Document:
