@@ -13,6 +13,7 @@ from PIL import Image
 from local.testing import Local
 from tests.conftest import Settings
 from tests.functions import api
+from tests.infra.aws_roles import Watch
 from tests.servers import postgres
 
 
@@ -24,6 +25,17 @@ def _fresh(clean: Settings, project: Local, monkeypatch: pytest.MonkeyPatch) -> 
     from facet import broker
 
     broker.close()
+
+
+@pytest.fixture(scope="session")
+def roles(project: Local) -> Watch:
+    return Watch(project.settings)
+
+
+@pytest.fixture(autouse=True)
+def _within_its_role(roles: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No function does to S3 in any test what its role on AWS would not let it do."""
+    roles.install(monkeypatch)
 
 
 @pytest.fixture
