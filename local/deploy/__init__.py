@@ -10,7 +10,7 @@ from local.template import Template, load
 from local.template.intrinsics import normalised, parse
 from local.template.properties import as_text
 
-TARGETS = ("kubernetes", "knative", "openfaas", "gcp", "azure")
+TARGETS = ("kubernetes", "knative", "openfaas", "gcp", "azure", "aws", "chalice")
 IMAGE = "facet:latest"
 
 

@@ -1,0 +1,99 @@
+"""What `chalice package` merges into its template, because Chalice itself has no word for it."""
+
+from typing import Any
+
+from local.deploy import Setting, Source
+from local.deploy.pods import consumers, scheduled
+from local.template.spec import FunctionSpec
+
+STORING = ("relay_outbox", "purge_expired", "migrate", "import_legacy")
+"""Those that reach the object storage, beside the API and the consumer. In template.yaml they have their own roles."""
+
+_LOG = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
+_NETWORK = ["ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DeleteNetworkInterface"]
+_EVERY = [
+    {"Effect": "Allow", "Action": _LOG, "Resource": ["arn:*:logs:*:*:*"]},
+    {"Effect": "Allow", "Action": _NETWORK, "Resource": ["*"]},
+]
+_BROKER = (
+    {"Effect": "Allow", "Action": ["mq:DescribeBroker"], "Resource": [{"Ref": "RabbitmqBrokerArn"}]},
+    {"Effect": "Allow", "Action": ["secretsmanager:GetSecretValue"], "Resource": [{"Ref": "RabbitmqSecretArn"}]},
+)
+_BUCKETS = ("MinioImagesBucket", "Minio3dFilesBucket", "MinioDecaEmotionsBucket")
+
+
+def additions(source: Source) -> dict[str, Any]:
+    """Settings as parameters, secrets from Secrets Manager, the queue's mapping, and what the functions may do."""
+    names = dict.fromkeys(spec.name for spec, _ in scheduled(source))
+    given = [setting for setting in source.plain if setting.name != "PATH_PREFIX"]
+    variables: dict[str, Any] = {setting.name: {"Ref": _camel(setting.name)} for setting in given}
+    variables["FACET_SECRETS"] = {"Fn::Sub": "{{resolve:secretsmanager:${SecretsArn}:SecretString}}"}
+    ours = {
+        "SecretsArn": {
+            "Type": "String",
+            "Description": f"Secret whose JSON has {', '.join(setting.name for setting in source.secrets)}",
+        },
+        "RabbitmqSecretArn": {"Type": "String", "Description": "Secret with the broker's username and password"},
+        "RabbitmqBrokerArn": {"Type": "String", "Description": "The Amazon MQ broker whose results queue is consumed"},
+    }
+    return {
+        "Parameters": {_camel(setting.name): _parameter(setting) for setting in given} | ours,
+        "Globals": {"Function": {"Environment": {"Variables": variables}}},
+        "Resources": {
+            **dict(_role(name) for name in ["ApiHandler", *map(_camel, STORING)]),
+            **dict(_role(_camel(spec.name), *_BROKER) for spec in consumers(source)),
+            **{_camel(name): {"Properties": {"EventInvokeConfig": _once()}} for name in names},
+            **dict(_mapping(spec) for spec in consumers(source)),
+        },
+    }
+
+
+def _parameter(setting: Setting) -> dict[str, str]:
+    parameter = {"Type": "String"} | ({} if setting.default is None else {"Default": setting.default})
+    return parameter | ({"Description": setting.description} if setting.description else {})
+
+
+def _once() -> dict[str, int]:
+    return {"MaximumRetryAttempts": 0}
+
+
+def _mapping(spec: FunctionSpec) -> tuple[str, dict[str, Any]]:
+    queue = spec.queues[0]
+    access = [
+        {"Type": "BASIC_AUTH", "URI": {"Ref": "RabbitmqSecretArn"}},
+        {"Type": "VIRTUAL_HOST", "URI": {"Ref": "RabbitmqVhost"}},
+    ]
+    properties = {
+        "FunctionName": {"Ref": _camel(spec.name)},
+        "EventSourceArn": {"Ref": "RabbitmqBrokerArn"},
+        "Queues": [{"Ref": "RabbitmqTasksResultsQueue"}],
+        "SourceAccessConfigurations": access,
+        "BatchSize": queue.batch_size,
+        "MaximumBatchingWindowInSeconds": round(queue.window_seconds),
+    }
+    return f"{_camel(spec.name)}Mapping", {"Type": "AWS::Lambda::EventSourceMapping", "Properties": properties}
+
+
+def _role(name: str, *statements: Any) -> tuple[str, dict[str, Any]]:
+    """The role that Chalice makes for a function, with more rights than its policy file has words for."""
+    document = {"Version": "2012-10-17", "Statement": [*_EVERY, *_storage(), *statements]}
+    policies = [{"PolicyName": f"{name}RolePolicy", "PolicyDocument": document}]
+    return f"{name}Role", {"Properties": {"Policies": policies}}
+
+
+def _storage() -> list[dict[str, Any]]:
+    objects = [{"Fn::Sub": f"arn:${{AWS::Partition}}:s3:::${{{bucket}}}/*"} for bucket in _BUCKETS]
+    buckets = [{"Fn::Sub": f"arn:${{AWS::Partition}}:s3:::${{{bucket}}}"} for bucket in _BUCKETS]
+    return [
+        {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], "Resource": objects},
+        {"Effect": "Allow", "Action": ["s3:ListBucket", "s3:CreateBucket", "s3:PutBucketCORS"], "Resource": buckets},
+    ]
+
+
+def policy() -> dict[str, Any]:
+    """What every function may do: write its log, and be in a VPC."""
+    return {"Version": "2012-10-17", "Statement": _EVERY}
+
+
+def _camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
