@@ -92,11 +92,14 @@ lock: $(VENV)/test ## resolve the requirements files anew into their hashed lock
 			$$(case $$f in local/*|tests/*) echo "--constraint requirements.lock";; esac) \
 			$$(case $$f in tests/*) echo "--constraint local/agent/requirements.lock";; esac) \
 			$$f.txt --output-file $$f.lock || exit 1; done
-	@for d in $(LAYERS) infra/containers infra/aws/runtime infra/gcp infra/azure; do \
+	@for d in $(LAYERS) infra/containers infra/aws/runtime; do \
 		echo "==> $$d/requirements.lock"; \
-		$(RESOLVE) $(DEPLOYED) --overrides $$(ls $$d/overrides.txt 2>/dev/null || echo layers/overrides.txt) \
+		$(RESOLVE) $(DEPLOYED) --overrides layers/overrides.txt \
 			$$(case $$d in layers/*|*/migrations) printf -- '--no-emit-package %s ' $(OF_BOTO3);; esac) \
 			$$d/requirements.txt --output-file $$d/requirements.lock || exit 1; done
+	@for d in infra/gcp infra/azure; do \
+		echo "==> $$d/requirements.lock"; \
+		$(RESOLVE) $(DEPLOYED) $$d/requirements.txt --output-file $$d/requirements.lock || exit 1; done
 	@echo "==> infra/containers/lambda-requirements.lock"
 	@$(RESOLVE) $(DEPLOYED) --overrides layers/overrides.txt --constraint infra/containers/requirements.lock \
 		infra/containers/lambda-requirements.txt --output-file infra/containers/lambda-requirements.lock
