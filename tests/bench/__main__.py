@@ -19,7 +19,7 @@ import psutil
 from botocore.config import Config
 
 from local.sandbox.how import How
-from tests.bench import emulator, load
+from tests.bench import cold, emulator, load
 from tests.stack import crowd
 from tests.stacks import PROJECT, Stack, running
 
@@ -39,7 +39,7 @@ def main() -> None:
             for measure in (invocations, sign_in, tasks):
                 for line in measure(http):
                     say(*line)
-        for measured in (pressed, waiting, objects):
+        for measured in (cold_starts, pressed, waiting, objects):
             for line in measured(stack):
                 say(*line)
 
@@ -67,6 +67,13 @@ def invocations(http: httpx.Client) -> Iterator[tuple[str, str]]:
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda _: http.get("/user-info/profile-info", headers=headers).raise_for_status(), range(1000)))
     yield "the same, 16 clients", f"{1000 / (time.perf_counter() - begun):.0f}/s"
+
+
+def cold_starts(stack: Stack) -> Iterator[tuple[str, str]]:
+    with httpx.Client(base_url=stack.api, timeout=60) as http:
+        token = signed_in(http)
+    for name, seconds in cold.starts(stack, token, PHOTO):
+        yield f"honest cold start of {name}, first answer", spread(seconds)
 
 
 def sign_in(http: httpx.Client) -> Iterator[tuple[str, str]]:
