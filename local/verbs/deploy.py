@@ -71,3 +71,22 @@ def _write(output: Path, files: Mapping[str, str], force: bool) -> dict[str, str
             (output / path).parent.mkdir(parents=True, exist_ok=True)
             (output / path).write_text(text, encoding="utf-8")
     return {path: "unchanged" if existing.get(path) == text else "written" for path, text in files.items()}
+
+
+@deploy.command()
+@click.option("--stack", required=True, help="The stack that `sam deploy` made.")
+@click.option("--region", help="Where it is; by default AWS_REGION, or the profile's.")
+@template_option
+def urls(stack: str, region: str | None, template: Path | None) -> None:
+    """Print what a frontend needs to know of a stack on AWS, as `facet functions --json` tells it of the local one.
+
+    It asks AWS with the credentials that its own command line uses.
+
+    \b
+    facet deploy urls --stack facet-staging --region eu-central-1 > functions.json
+    facet deploy urls --stack facet-staging | jq -r '.[] | select(.url) | "\\(.name) \\(.url)"'
+    """
+    from local.deploy import stack_outputs
+
+    rows = stack_outputs.read(project.find(template).template, stack, region)
+    click.echo(json.dumps(rows, indent=2))
