@@ -1,4 +1,4 @@
-"""`make check-deploy`: all that can be tried of a deployment without a cloud, and a table of what ran and what did not."""
+"""`make check-deploy`: all that can be tried of a deployment without a cloud, and a table of what ran and what not."""
 
 import subprocess
 import sys

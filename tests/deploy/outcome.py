@@ -65,7 +65,7 @@ def _title(path: Path) -> str:
 
 def _module(case: Element) -> str:
     """A module that cannot be imported has its name where others have that of the test."""
-    return case.get("classname") or case.get("name", "")
+    return str(case.get("classname") or case.get("name"))
 
 
 def _kind(case: Element) -> str:
