@@ -56,8 +56,13 @@ class Deployed(Local):
 
     def recycle(self, name: str) -> None:
         """The next invocation starts a process."""
-        assert isinstance(self._invoker, Invoker)
-        self._invoker.recycle(name)
+        invoker = self._invoker
+        assert isinstance(invoker, Invoker)
+
+        async def recycle() -> None:
+            invoker.recycle(name)
+
+        self.complete(recycle)
 
     def _sandboxes(self, logs: Path) -> Invoker:
         class OfThisBuild(LambdaSandbox):
