@@ -14,6 +14,7 @@ from facet.serve import CannotServe, Options
 from tests.layers import serving
 from tests.layers.serving import PATIENCE, Served, entered, open_gate, settings, started, until
 
+GUNICORN = ["gunicorn", "--bind", "127.0.0.1:0", "--no-control-socket"]
 TICK = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/clock", "ce-type": "tick"}
 
 
@@ -176,7 +177,7 @@ def test_uvicorn_serves_the_application(folder: Path) -> None:
 
 
 def test_gunicorn_serves_the_wsgi_application(folder: Path) -> None:
-    command = [sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", "--threads", "2", "facet.serve:wsgi()"]
+    command = [sys.executable, "-m", *GUNICORN, "--threads", "2", "facet.serve:wsgi()"]
     with serving.running(folder, command, settings(folder), folder / "gunicorn", until_it_says="Booting") as served:
         url = served.text.split("Listening at: ")[1].split()[0]
         for given in (b"abcd", iter([b"ab", b"cd"])):
@@ -185,7 +186,12 @@ def test_gunicorn_serves_the_wsgi_application(folder: Path) -> None:
         assert httpx.get(f"{url}/gate%2Fx", trust_env=False).status_code == 404
 
 
-def test_another_server_is_told_in_a_line_what_keeps_it_from_starting(folder: Path) -> None:
-    ended = started(folder, "uvicorn", "--factory", "facet.serve:application", "--port", "0", FACET_FUNCTION="nobody")
-    assert ended.returncode == 1
-    assert ended.stderr.startswith("facet.serve: There is no function nobody.")
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [(["uvicorn", "--factory", "facet.serve:application"], 1), ([*GUNICORN, "facet.serve:wsgi()"], 4)],
+)
+def test_another_server_ends_and_tells_in_a_line_why(folder: Path, command: list[str], code: int) -> None:
+    ended = started(folder, *command, FACET_FUNCTION="nobody")
+    assert ended.returncode == code
+    assert "\nfacet.serve: There is no function nobody." in f"\n{ended.stderr}"
+    assert "Traceback" not in ended.stderr

@@ -6,6 +6,7 @@ Other servers, same environment: `uvicorn --factory facet.serve:application`, `g
 import argparse
 import os
 import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Never, TypeVar
@@ -26,6 +27,7 @@ NEEDED = tuple(
     "postgres_host postgres_user postgres_password postgres_db rabbitmq_host rabbitmq_user rabbitmq_password "
     "minio_host minio_access_key minio_secret_key secret_key refresh_secret_key".split()
 )
+_NO_APPLICATION = 4  # the exit code after which gunicorn does not try again
 Number = TypeVar("Number", int, float)
 
 
@@ -157,8 +159,9 @@ def wsgi() -> "WSGIApplication":
     """For WSGI servers: `gunicorn --threads 8 "facet.serve:wsgi()"`."""
     from facet.adapters import wsgi as adapter
 
-    options = _or_exit(lambda: Options.read(os.environ))
-    return adapter.application(_or_exit(lambda: answers_of(options.names)), timeout=options.timeout)
+    options = _or_exit(lambda: Options.read(os.environ), code=_NO_APPLICATION)
+    answers = _or_exit(lambda: answers_of(options.names), code=_NO_APPLICATION)
+    return adapter.application(answers, timeout=options.timeout)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -199,11 +202,12 @@ def _serve(options: Options) -> None:
 Made = TypeVar("Made")
 
 
-def _or_exit(make: Callable[[], Made]) -> Made:
+def _or_exit(make: Callable[[], Made], *, code: int = 1) -> Made:
     try:
         return make()
     except CannotServe as error:
-        raise SystemExit(f"facet.serve: {error}") from None
+        sys.stderr.write(f"facet.serve: {error}\n")
+        raise SystemExit(code) from None
 
 
 def _end(*_: object) -> Never:
