@@ -7,8 +7,6 @@ from local.deploy.crontab import crontab
 from local.deploy.documents import Document, text
 from local.template.spec import FunctionSpec, QueueMapping, Schedule
 
-THREADS = 8
-"""How many requests a process takes at once, as `facet.serve` does without being told."""
 BROKER = "facet-rabbitmq"
 _MOST_SECONDS = 600  # what Knative allows a revision unless its operator raised max-revision-timeout-seconds
 _RETRIES = {"retry": 5, "backoffPolicy": "exponential", "backoffDelay": "PT1S"}
@@ -48,20 +46,23 @@ def _service(name: str, container: dict[str, Any], *, timeout: int, at_once: int
     }
 
 
-def _serving(source: Source, names: str, *, timeout: int, mebibytes: int, threads: int) -> dict[str, Any]:
+def _serving(
+    source: Source, names: str, *, timeout: int, mebibytes: int, threads: int, limit: int | None = None
+) -> dict[str, Any]:
     """Knative says by PORT where it wants to be answered, and asks there whether the container is ready."""
     own = {"FACET_FUNCTION": names, "FACET_TIMEOUT": str(timeout), "FACET_THREADS": str(threads)}
     probes = pods.serving(None)
     del probes["startupProbe"]  # its readiness probe is asked several times a second until it has answered once
     ports = [{"name": "http1", "containerPort": pods.PORT}]
-    return pods.container(source, ["facet.serve"], mebibytes=mebibytes, **own) | {"ports": ports, **probes}
+    return pods.container(source, ["facet.serve"], own, mebibytes=mebibytes, limit=limit) | {"ports": ports, **probes}
 
 
 def _api(source: Source) -> Document:
     timeout, mebibytes = pods.together(source)
-    container = _serving(source, pods.ALL, timeout=timeout, mebibytes=mebibytes, threads=THREADS)
+    most = 2 * mebibytes
+    container = _serving(source, pods.ALL, timeout=timeout, mebibytes=mebibytes, threads=pods.THREADS, limit=most)
     scale = {"min-scale": "1", "max-scale": "20"}
-    return _service(kubernetes.API, container, timeout=timeout, at_once=THREADS, scale=scale)
+    return _service(kubernetes.API, container, timeout=timeout, at_once=pods.THREADS, scale=scale)
 
 
 def _domain() -> Document:
@@ -75,10 +76,10 @@ def _domain() -> Document:
 
 
 def _function(source: Source, spec: FunctionSpec) -> Document:
-    timeout = pods.seconds(spec)
-    container = _serving(source, spec.name, timeout=timeout, mebibytes=pods.memory(spec), threads=THREADS)
+    timeout, at_once = pods.seconds(spec), pods.at_once(spec)
+    container = _serving(source, spec.name, timeout=timeout, mebibytes=pods.memory(spec), threads=at_once)
     scale = {"min-scale": str(spec.provisioned_concurrency), "max-scale": str(spec.reserved_concurrency or 20)}
-    return _service(f"facet-{spec.host}", container, timeout=timeout, at_once=THREADS, scale=scale)
+    return _service(f"facet-{spec.host}", container, timeout=timeout, at_once=at_once, scale=scale)
 
 
 def _receiver(source: Source, spec: FunctionSpec, *, at_once: int, most: int) -> Document:
@@ -118,7 +119,7 @@ def _rabbitmq_source(source: Source, consumers: list[FunctionSpec]) -> dict[str,
         document
         for spec in consumers
         for document in (
-            _receiver(source, spec, at_once=THREADS, most=10),
+            _receiver(source, spec, at_once=pods.THREADS, most=10),
             *(_messages(spec, mapping) for mapping in spec.queues),
         )
     ]
@@ -151,7 +152,7 @@ def _messages(spec: FunctionSpec, mapping: QueueMapping) -> Document:
                 "predeclared": True,
                 "exchangeName": "amq.default",
                 "queueName": mapping.queue,
-                "parallelism": THREADS,
+                "parallelism": pods.THREADS,
             },
             "delivery": _RETRIES,
             "sink": _sink(spec),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from local.deploy import CannotRender, Source, pods, scaling
+from local.deploy import CannotRender, Source, network, pods, scaling
 from local.deploy.crontab import crontab
 from local.deploy.documents import Document, text
 from local.template.spec import FunctionSpec, Schedule
@@ -11,15 +11,15 @@ from local.template.spec import FunctionSpec, Schedule
 API, MIGRATE = "facet-api", "facet-migrate"
 READY_FILE = "/tmp/consuming"  # noqa: S108 - the pod's own
 _FEWEST, _MOST = 2, 10
-_OBJECT_STORES = (443, 9000)  # S3 and MinIO
-_BODIES = "8m"  # more than the functions take, so that it is they who refuse
 
 
 def render(source: Source) -> dict[str, str]:
     consumers = pods.consumers(source)
     app = {
         "api.yaml": text("The API: all HTTP functions in one process.", *api(source)),
-        "ingress.yaml": text("The way in. Put your host in, and the name of your certificate's Secret.", ingress()),
+        "ingress.yaml": text(
+            "The way in. Put your host in, and the name of your certificate's Secret.", network.ingress(API)
+        ),
         "results.yaml": text("Takes messages off the queue.", *(consumer(source, spec, 2) for spec in consumers)),
         "schedules.yaml": text(
             "What runs by the clock.", *(cron_job(source, *each) for each in pods.scheduled(source))
@@ -27,7 +27,7 @@ def render(source: Source) -> dict[str, str]:
     }
     return {
         **ground(source, "network.yaml"),
-        "settings/network.yaml": text(_NETWORK, *network_policies(source)),
+        "settings/network.yaml": text(network.ABOUT, *network.policies(source, API)),
         "app/kustomization.yaml": kustomization("Everything but the migration.", ["../settings", *app]),
         **{f"app/{name}": body for name, body in app.items()},
         **scaling.render(consumers),
@@ -45,12 +45,6 @@ def ground(source: Source, *more: str) -> dict[str, str]:
         "migrate/kustomization.yaml": kustomization("Applied, and waited for, before the others.", job),
         "migrate/job.yaml": text("Brings database, buckets and queues up to date.", migration(source)),
     }
-
-
-_NETWORK = (
-    "Requests reach the API alone; the pods reach names, PostgreSQL, RabbitMQ and S3. The ports are those of the "
-    "default settings: change both together."
-)
 
 
 def kustomization(about: str, resources: Sequence[str]) -> str:
@@ -82,7 +76,7 @@ def deployment(name: str, pod: dict[str, Any], *, replicas: int | None, grace: i
 def api(source: Source) -> list[Document]:
     timeout, mebibytes = pods.together(source)
     own = {"FACET_FUNCTION": pods.ALL, "FACET_TIMEOUT": str(timeout), "FACET_GRACE": str(timeout)}
-    process = pods.container(source, ["facet.serve"], mebibytes=mebibytes, **own) | {
+    process = pods.container(source, ["facet.serve"], own, mebibytes=mebibytes, limit=2 * mebibytes) | {
         "ports": [{"name": "http", "containerPort": pods.PORT}],
         **pods.serving(),
         "lifecycle": {"preStop": {"exec": {"command": ["sleep", str(pods.DRAINING)]}}},
@@ -112,19 +106,6 @@ def api(source: Source) -> list[Document]:
     ]
 
 
-def ingress() -> Document:
-    host = "facet.example.com"
-    backend = {"service": {"name": API, "port": {"name": "http"}}}
-    rule = {"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
-    limits = {"nginx.ingress.kubernetes.io/proxy-body-size": _BODIES}
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "Ingress",
-        "metadata": {"name": API, "labels": pods.labels(API), "annotations": limits},
-        "spec": {"tls": [{"hosts": [host], "secretName": "facet-tls"}], "rules": [rule]},
-    }
-
-
 def consumer(source: Source, spec: FunctionSpec, replicas: int) -> Document:
     """Ready while it consumes. A broker that is away is waited for: nothing to be restarted for."""
     name = f"facet-{spec.host}"
@@ -132,7 +113,7 @@ def consumer(source: Source, spec: FunctionSpec, replicas: int) -> Document:
     own = {"FACET_TIMEOUT": timeout, "FACET_GRACE": timeout, "FACET_READY_FILE": READY_FILE}
     command = ["facet.consume", spec.name]
     ready = {"exec": {"command": ["test", "-f", READY_FILE]}, "periodSeconds": 5}
-    process = pods.container(source, command, mebibytes=pods.memory(spec), **own) | {"readinessProbe": ready}
+    process = pods.container(source, command, own, mebibytes=pods.memory(spec)) | {"readinessProbe": ready}
     return deployment(name, pods.pod(process), replicas=replicas, grace=pods.seconds(spec) + pods.GRACE)
 
 
@@ -181,34 +162,8 @@ def migration(source: Source) -> Document:
 
 def _invocation(source: Source, spec: FunctionSpec, command: Sequence[str]) -> Document:
     timeout = str(pods.seconds(spec))
-    return pods.container(source, command, mebibytes=pods.memory(spec), FACET_TIMEOUT=timeout)
+    return pods.container(source, command, {"FACET_TIMEOUT": timeout}, mebibytes=pods.memory(spec))
 
 
 def _run(name: str, process: Document) -> Document:
     return {"metadata": {"labels": pods.labels(name)}, "spec": {**pods.pod(process), "restartPolicy": "Never"}}
-
-
-def network_policies(source: Source) -> list[Document]:
-    ports = [int(setting.default or 0) for setting in source.plain if setting.name.endswith("_PORT")]
-    names = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
-    reached = [{"port": port, "protocol": "TCP"} for port in (*ports, *_OBJECT_STORES)]
-    whole = {
-        "podSelector": {"matchLabels": {"app.kubernetes.io/part-of": "facet"}},
-        "policyTypes": ["Ingress", "Egress"],
-        "egress": [{"ports": [*names, *reached]}],
-    }
-    door = {
-        "podSelector": {"matchLabels": pods.selector(API)},
-        "policyTypes": ["Ingress"],
-        "ingress": [{"ports": [{"port": pods.PORT, "protocol": "TCP"}]}],
-    }
-    policies = {"facet": whole, API: door}
-    return [
-        {
-            "apiVersion": "networking.k8s.io/v1",
-            "kind": "NetworkPolicy",
-            "metadata": {"name": name, "labels": pods.labels(name)},
-            "spec": spec,
-        }
-        for name, spec in policies.items()
-    ]

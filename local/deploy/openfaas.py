@@ -43,38 +43,40 @@ def render(source: Source) -> dict[str, str]:
 
 def _api(source: Source) -> Document:
     timeout, mebibytes = pods.together(source)
-    return _deployed(source, pods.ALL, timeout, mebibytes, fewest=1, most=_MOST)
+    function = _deployed(source, pods.ALL, timeout, mebibytes, threads=pods.THREADS, fewest=1, most=_MOST)
+    return {**function, "limits": {"memory": f"{2 * mebibytes}Mi"}}
 
 
 def _function(source: Source, spec: FunctionSpec) -> Document:
     fewest, most = spec.provisioned_concurrency or 1, spec.reserved_concurrency or _MOST
-    return _deployed(source, spec.name, pods.seconds(spec), pods.memory(spec), fewest=fewest, most=most)
+    sizes = pods.seconds(spec), pods.memory(spec)
+    return _deployed(source, spec.name, *sizes, threads=pods.at_once(spec), fewest=fewest, most=most)
 
 
-def _deployed(source: Source, names: str, timeout: int, mebibytes: int, *, fewest: int, most: int) -> Document:
+def _deployed(
+    source: Source, names: str, timeout: int, mebibytes: int, *, threads: int, fewest: int, most: int
+) -> Document:
     """As an entry of stack.yml; `handler` and `lang` are what faas-cli builds from, and nothing is built here."""
+    own = {"FACET_FUNCTION": names, "FACET_TIMEOUT": str(timeout), "FACET_THREADS": str(threads)}
     return {
         "lang": "dockerfile",
         "handler": ".",
         "skip_build": True,
         "image": source.image,
-        "environment": {"FACET_FUNCTION": names, "FACET_TIMEOUT": str(timeout), "FACET_SECRETS_DIR": SECRETS_FOLDER},
+        "environment": {**own, "FACET_SECRETS_DIR": SECRETS_FOLDER},
         "environment_file": ["environment.yml"],
         "secrets": [pods.SECRETS],
         "labels": {
             "com.openfaas.scale.min": str(fewest),
             "com.openfaas.scale.max": str(most),
             "com.openfaas.scale.type": "capacity",
-            "com.openfaas.scale.target": str(_CAPACITY),
+            "com.openfaas.scale.target": str(threads),
         },
         "annotations": {"com.openfaas.health.http.path": "/_/health", "com.openfaas.ready.http.path": "/_/ready"},
         "limits": {"memory": f"{mebibytes}Mi"},
         "requests": {"cpu": pods.processor(mebibytes), "memory": f"{mebibytes}Mi"},
         "readonly_root_filesystem": True,
     }
-
-
-_CAPACITY = 8  # requests a process takes at once
 
 
 def _custom(name: str, function: Document, environment: dict[str, str]) -> Document:

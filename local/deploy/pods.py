@@ -1,7 +1,7 @@
 """What every container of Facet on Kubernetes has: settings, secrets, limits, rights and probes."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from local.deploy import Source
@@ -17,6 +17,9 @@ DRAINING = 5
 GRACE = 10
 """Seconds on top of what the last request may take."""
 ALL = "all"
+THREADS = 8
+"""How many requests a process takes at once, as `facet.serve` does without being told."""
+_FEW, _PLAIN_MEMORY = 2, 512
 _LAMBDA_CPU = 1769
 """MB of memory with which Lambda gives one whole processor."""
 
@@ -35,9 +38,17 @@ def scheduled(source: Source) -> list[tuple[FunctionSpec, Schedule]]:
 
 
 def together(source: Source) -> tuple[int, int]:
-    """Timeout (seconds) and memory (MiB) of a process that serves all HTTP functions."""
+    """Timeout (seconds) and memory (MiB) of a process that serves all HTTP functions.
+
+    It usually has far less; its limit is twice as much, for the worst photos in all threads at once.
+    """
     specs = http_functions(source)
     return seconds(*specs), max(map(memory, specs))
+
+
+def at_once(spec: FunctionSpec) -> int:
+    """Requests a process of this function takes: fewer where each may need most of the memory, as a photo does."""
+    return THREADS if memory(spec) <= _PLAIN_MEMORY else _FEW
 
 
 def seconds(*specs: FunctionSpec) -> int:
@@ -80,11 +91,16 @@ def account() -> Document:
 
 
 def container(
-    source: Source, command: Iterable[str], *, mebibytes: int, name: str = "facet", **environment: str
+    source: Source,
+    command: Iterable[str],
+    environment: Mapping[str, str],
+    *,
+    mebibytes: int,
+    limit: int | None = None,
 ) -> dict[str, Any]:
     """Its environment is the settings, then the secrets, then what is given here; a later one wins."""
     return {
-        "name": name,
+        "name": "facet",
         "image": source.image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "-m", *command],
@@ -92,7 +108,7 @@ def container(
         "envFrom": [{"configMapRef": {"name": SETTINGS}}, {"secretRef": {"name": SECRETS}}],
         "resources": {
             "requests": {"cpu": processor(mebibytes), "memory": f"{mebibytes}Mi"},
-            "limits": {"memory": f"{mebibytes}Mi"},
+            "limits": {"memory": f"{limit or mebibytes}Mi"},
         },
         "securityContext": {
             "runAsNonRoot": True,
