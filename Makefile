@@ -3,6 +3,10 @@
 .SUFFIXES:
 SHELL := /bin/sh
 MESSAGE ?=
+BACKUP ?=
+FORCE ?=
+# The tag of the next image.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 CASES ?= 10000
 SEED ?=
 
@@ -19,7 +23,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 PYTHON313 ?= $(shell for p in python3.13 python3 python $(BIN)/python "$$($(BIN)/uv python find --offline 3.13 2>/dev/null)"; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13)) or print(sys.executable)' 2>/dev/null && break; done)
 
-.PHONY: help up down test check check-deploy env docker deploy revision migrate bench fuzz openapi contracts lock clean
+.PHONY: help up down test check check-deploy env docker preflight deploy backup restore upgrade rollback revision migrate bench fuzz openapi contracts lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,15 +51,55 @@ check-deploy: $(VENV)/test $(SAM)/installed ## all that can be tried of a deploy
 env: $(VENV)/run ## write .env with fresh random secrets
 	@$(BIN)/facet env
 
-deploy: docker .env ## build the image and start the stack in containers
+deploy: preflight ## build the image and start the stack in containers
 	docker compose build
-	docker compose up --detach --wait
+	docker compose up --detach --wait --remove-orphans || { $(FAILED); }
+	@$(BIN)/python -m infra.compose.preflight --next
+
+backup: preflight ## database, objects and queues of the containers into BACKUP_FOLDER
+	docker compose run --rm backup python -m infra.compose.backup
+
+# The backup is verified first; FORCE=1 replaces what is there.
+restore: preflight ## put a backup into the containers: make restore BACKUP=backups/20261123T023000Z
+	@test -n "$(BACKUP)" || { echo 'Say which one: make restore BACKUP=backups/20261123T023000Z'; exit 2; }
+	docker compose run --rm backup python -m infra.compose.restore $(notdir $(BACKUP:/=)) --check $(if $(FORCE),--force)
+	docker compose stop proxy functions triggers agent
+	docker compose run --rm backup python -m infra.compose.restore $(notdir $(BACKUP:/=)) $(if $(FORCE),--force) || { \
+		echo 'The functions are stopped. When that is corrected, the same again with FORCE=1.'; exit 1; }
+	docker compose run --rm --no-deps migrate
+	docker compose up --detach --wait || { $(FAILED); }
+
+# The schema grows before the functions that need it come, and shrinks in a later release: the former ones go on meanwhile.
+upgrade: preflight ## back up, then run this checkout as a new image: make upgrade VERSION=1.2
+	@test -n "$(VERSION)" || { echo 'Say how the new image is called: make upgrade VERSION=1.2'; exit 2; }
+	@$(BIN)/python -m infra.compose.release $(VERSION) --check
+	docker compose run --rm backup python -m infra.compose.backup
+	FACET_VERSION=$(VERSION) docker compose build --pull
+	docker compose pull --ignore-buildable
+	FACET_VERSION=$(VERSION) docker compose run --rm --no-deps migrate
+	@$(BIN)/python -m infra.compose.release $(VERSION)
+	docker compose up --detach --wait --no-deps --no-build functions || { $(FAILED); }
+	docker compose up --detach --wait --no-deps --no-build triggers agent || { $(FAILED); }
+	docker compose up --detach --wait --no-build --remove-orphans || { $(FAILED); }
+
+rollback: preflight ## run a former image again: make rollback VERSION=1.1
+	@test "$(origin VERSION)" = 'command line' || { echo 'Say which one: make rollback VERSION=1.1'; docker image ls facet; exit 2; }
+	@docker image inspect facet:$(VERSION) >/dev/null || { echo 'There is no image facet:$(VERSION): docker image ls facet'; exit 1; }
+	@$(BIN)/python -m infra.compose.release $(VERSION)
+	docker compose up --detach --wait --no-deps --no-build functions triggers agent || { $(FAILED); }
+
+FAILED = echo 'Not everything came up. See: docker compose ps --all; docker compose logs --tail 50 NAME'; exit 1
+
+preflight: docker .env $(VENV)/run
+	@$(BIN)/python -m infra.compose.preflight
 
 docker:
 	@docker compose version >/dev/null 2>&1 || { echo 'There is no Docker with Compose here, or you may not use it.'; \
 		echo 'Install Docker Engine and its Compose plugin (https://docs.docker.com/engine/install), or run without: make up'; exit 1; }
 	@docker info >/dev/null 2>&1 || { echo 'Docker is installed, but its daemon does not answer.'; \
 		echo 'Start it (sudo systemctl start docker), or let yourself use it (sudo usermod -aG docker $$USER). Then: make deploy'; exit 1; }
+	@engine=$$(docker version --format '{{.Server.Version}}'); test "$${engine%%.*}" -ge 25 || { \
+		echo "This is Docker Engine $$engine; compose.yaml needs 25 or later: https://docs.docker.com/engine/install"; exit 1; }
 
 .env:
 	@$(MAKE) --no-print-directory env
