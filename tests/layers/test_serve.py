@@ -121,10 +121,12 @@ def test_who_offers_another_protocol_is_answered_in_this_one(served: Served) -> 
         assert _everything(client).startswith(b"HTTP/1.1 404 ")
 
 
-def test_bytes_that_are_no_request_are_refused_in_json(served: Served) -> None:
+@pytest.mark.parametrize("line", [b"BREW /coffee HTCPCP/1.0", b"CONNECT x:1 HTTP/1.1", b"GET /\xff HTTP/1.1"])
+def test_bytes_that_are_no_request_are_refused_in_json(served: Served, line: bytes) -> None:
     with served.connect() as client:
-        client.sendall(b"BREW /coffee HTCPCP/1.0\r\n\r\n")
+        client.sendall(line + b"\r\nHost: x\r\n\r\n")
         head, _, body = _everything(client).partition(b"\r\n\r\n")
+    assert not [each for each in served.lines if each["level"] == "ERROR"]
     assert head.startswith(b"HTTP/1.1 400 ")
     assert json.loads(body)["code"] == "BAD_REQUEST"
 

@@ -186,12 +186,15 @@ def test_gunicorn_serves_the_wsgi_application(folder: Path) -> None:
         assert httpx.get(f"{url}/gate%2Fx", trust_env=False).status_code == 404
 
 
+@pytest.mark.parametrize("wrong", [{"FACET_FUNCTION": "nobody"}, {"LOG_LEVEL": "LOUD"}, {"FACET_TIMEOUT": "soon"}])
 @pytest.mark.parametrize(
     ("command", "code"),
     [(["uvicorn", "--factory", "facet.serve:application"], 1), ([*GUNICORN, "facet.serve:wsgi()"], 4)],
 )
-def test_another_server_ends_and_tells_in_a_line_why(folder: Path, command: list[str], code: int) -> None:
-    ended = started(folder, *command, FACET_FUNCTION="nobody")
+def test_another_server_ends_and_tells_in_a_line_why(
+    folder: Path, command: list[str], code: int, wrong: dict[str, str]
+) -> None:
+    ended = started(folder, *command, **wrong)
     assert ended.returncode == code
-    assert "\nfacet.serve: There is no function nobody." in f"\n{ended.stderr}"
+    assert "\nfacet.serve: " in f"\n{ended.stderr}"
     assert "Traceback" not in ended.stderr

@@ -151,8 +151,9 @@ def _leave_threads_to_others(threads: int) -> None:
 
 def application() -> "Front":
     """For ASGI servers: `uvicorn --factory facet.serve:application`."""
-    with log.context():
-        return _or_exit(lambda: front_of(Options.read(os.environ)))
+    front = _or_exit(lambda: front_of(Options.read(os.environ)))
+    with log.context():  # from here on what is logged is JSON
+        return front
 
 
 def wsgi() -> "WSGIApplication":

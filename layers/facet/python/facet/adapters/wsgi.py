@@ -24,14 +24,13 @@ def application(answers: Answers, *, timeout: float = 30.0) -> "WSGIApplication"
     """The WSGI application. `timeout` is in seconds."""
 
     def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        context = Context("wsgi", timeout)
-        request = request_from(environ, b"")
         try:
             request = request_from(environ, _body(environ))
         except Problem as problem:
-            response = refuse(answers, request, problem, context)
+            request = request_from(environ, b"")
+            response = refuse(answers, request, problem, None)
         else:
-            response = answer(answers, request, context)
+            response = answer(answers, request, Context("wsgi", timeout))
         status, headers, body = reply_to(request.method, response)
         start_response(status, headers)
         return [body] if body else []
