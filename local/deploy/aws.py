@@ -36,6 +36,10 @@ def _of_image(function: Mapping[str, Any], command: str) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    """Without the places of lines, and with names and attributes apart, as CloudFormation's JSON has them."""
     if isinstance(value, dict):
+        attribute = value.get("Fn::GetAtt")
+        if isinstance(attribute, str):
+            return {"Fn::GetAtt": attribute.split(".", 1)}
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list) else value
