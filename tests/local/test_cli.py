@@ -71,7 +71,13 @@ def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[t
 
 
 VERBS = {" ".join(path): command for path, command in commands(cli.main)}
-PRINTS_JSON_ANYWAY = {"invoke", "schedule run", "migrate", *(name for name in VERBS if name.startswith("event "))}
+PRINTS_JSON_ANYWAY = {
+    "invoke",
+    "deploy urls",
+    "schedule run",
+    "migrate",
+    *(name for name in VERBS if name.startswith("event ")),
+}
 PRINTS_NO_DATA = {
     *("up", "down", "reset", "vscode", "save", "revision", "completion", "apikey revoke", "task fail", "task requeue"),
     *(f"user {verb}" for verb in ("enable", "disable", "set-password", "test-mode")),
