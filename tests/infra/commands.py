@@ -12,8 +12,9 @@ from tests.conftest import PROJECT
 _PROGRAM = """#!{python}
 import json, pathlib, sys
 arguments = sys.argv[1:]
-files = [(word.partition("=")[2] or word).lstrip("@") for word in arguments]
-texts = {{name: pathlib.Path(name).read_text() for name in files if name[:1] == "/" and pathlib.Path(name).is_file()}}
+named = [(word.partition("=")[2] or word).lstrip("@") for word in arguments]
+paths = [pathlib.Path(name) for name in named if name.startswith("/")]
+texts = {{str(path): path.read_text(errors="replace") for path in paths if path.is_file()}}
 read = sys.stdin.read() if "--data-file=-" in arguments else ""
 called = {{"program": pathlib.Path(sys.argv[0]).name, "arguments": arguments, "files": texts, "read": read}}
 with open({record!r}, "a") as out:
