@@ -86,10 +86,17 @@ class Api:
             if route.method == method:
                 return route.function
         if not found:
-            raise _Unrouted(NotFound(), self._functions.values())
+            near = [route.function for route in candidates if _resembles(route.path, path)]
+            raise _Unrouted(NotFound(), near or self._functions.values())
         allowed = {route.method for route in found}
         allow = {"Allow": ", ".join(sorted(allowed | {"HEAD"} if "GET" in allowed else allowed))}
         raise _Unrouted(MethodNotAllowed(headers=allow), [route.function for route in found])
+
+
+def _resembles(pattern: str, path: str) -> bool:
+    """Whether only the parameters of a path keep it from fitting, since they are empty or no text."""
+    pairs = zip(pattern.split("/"), path.split("/"), strict=True)
+    return all(part.startswith("{") or part == given for part, given in pairs)
 
 
 def _routes(functions: Iterable[Function]) -> list[_Route]:

@@ -14,6 +14,12 @@ from facet.function import Function
 from facet.http import Answers
 
 
+class _Response(flask.Response):
+    """Says no content type where there is none; Flask's own says of every answer that it is HTML."""
+
+    default_mimetype = None
+
+
 def http(answers: Answers, *, name: str = "facet", timeout: float = 30.0) -> Callable[[flask.Request], BaseResponse]:
     """A view for `functions_framework.http`, which knows it by `name`. `timeout` is in seconds.
 
@@ -22,10 +28,7 @@ def http(answers: Answers, *, name: str = "facet", timeout: float = 30.0) -> Cal
     application = wsgi.application(answers, timeout=timeout)
 
     def view(native: flask.Request) -> BaseResponse:
-        response = flask.Response.from_app(application, native.environ, buffered=True)
-        if response.status_code in (204, 304):
-            response.headers.pop("content-type", None)  # which Flask says of every answer
-        return response
+        return _Response.from_app(application, native.environ, buffered=True)
 
     view.__name__ = name
     return view
