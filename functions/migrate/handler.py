@@ -18,6 +18,10 @@ ADDRESSES = {
     "queues": "RABBITMQ_HOST and RABBITMQ_PORT",
     "policies": "RABBITMQ_MANAGEMENT_URL",
 }
+NO_SIGNER = (
+    "URLs are signed with the functions' own role and end with its session, those of agents too: "
+    "give MINIO_SIGNING_ACCESS_KEY and MINIO_SIGNING_SECRET_KEY"
+)
 NO_POLICIES = "RABBITMQ_MANAGEMENT_URL is not set, so the policies of the queues were left alone"
 
 
@@ -66,6 +70,8 @@ def _buckets(notes: list[str]) -> list[str]:
     allowed = [objects.allow_origins(bucket, at.cors_origins) for bucket in for_browsers]
     if not all(allowed):
         notes.append(NO_CORS.format(origins=", ".join(at.cors_origins)))
+    if at.minio_session_token is not None and at.minio_signing_access_key is None:
+        notes.append(NO_SIGNER)
     return buckets
 
 

@@ -160,6 +160,17 @@ def test_a_storage_without_cors_per_bucket_is_a_note(environment: Settings) -> N
     assert "http://localhost:5173" in note
 
 
+def test_urls_that_end_with_a_roles_session_are_a_note(environment: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINIO_SESSION_TOKEN", "of-the-role")
+    settings.cache_clear()
+    with patch.object(objects, "ensure_bucket"), patch.object(objects, "allow_origins", return_value=True):
+        [note] = migrate()["notes"]
+        assert "MINIO_SIGNING_ACCESS_KEY" in note
+        monkeypatch.setenv("MINIO_SIGNING_ACCESS_KEY", "signer")
+        settings.cache_clear()
+        assert migrate()["notes"] == []
+
+
 def test_missing_policies_are_a_note(environment: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RABBITMQ_MANAGEMENT_URL")
     use({}, monkeypatch)

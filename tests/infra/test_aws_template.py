@@ -1,6 +1,7 @@
 """What template.yaml says of AWS alone: who may deploy it how, what fits, what watches, whose buckets."""
 
 import json
+import tomllib
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from moto import mock_aws
 from facet import objects
 from facet.settings import settings
 from local import template
-from local.template.intrinsics import Resolver, parse
+from local.template.intrinsics import Resolver, parse, setting_name
 from local.template.parameters import parameter_values
 from local.template.properties import Properties
 from tests.infra.aws_roles import TEMPLATE
@@ -76,7 +77,7 @@ def refusals(**changed: str) -> list[str]:
     [
         {},
         IN_PERSON,
-        {"VPC_SUBNET_IDS": "subnet-1,subnet-2", "VPC_SECURITY_GROUP_IDS": "sg-1"},
+        {"VPC_SUBNET_IDS": "subnet-1a,subnet-2b", "VPC_SECURITY_GROUP_IDS": "sg-1a"},
         {"CREATE_BUCKETS": "true"},
         {"MINIO_HOST": "https://s3.example.com", "MINIO_IMAGES_BUCKET": "input-images"},
     ],
@@ -98,8 +99,8 @@ def test_without_a_secret_every_parameter_of_it_is_needed(name: str) -> None:
         ({"RABBITMQ_BROKER_ARN": DOCUMENT["Parameters"]["RabbitmqBrokerArn"]["Default"]}, "Give RabbitmqBrokerArn"),
         ({**IN_PERSON, "RABBITMQ_SECRET_ARN": ""}, "Give RabbitmqSecretArn or SecretsArn"),
         ({"RABBITMQ_PORT": "5672"}, "RabbitmqPort has to be 5671"),
-        ({"VPC_SUBNET_IDS": "subnet-1"}, "VpcSubnetIds and VpcSecurityGroupIds together"),
-        ({"VPC_SECURITY_GROUP_IDS": "sg-1"}, "VpcSubnetIds and VpcSecurityGroupIds together"),
+        ({"VPC_SUBNET_IDS": "subnet-1a"}, "VpcSubnetIds and VpcSecurityGroupIds together"),
+        ({"VPC_SECURITY_GROUP_IDS": "sg-1a"}, "VpcSubnetIds and VpcSecurityGroupIds together"),
         ({"MINIO_3D_FILES_BUCKET": "3d-files"}, "all of AWS shares the names of buckets"),
         ({"MINIO_HOST": "https://s3.example.com", "CREATE_BUCKETS": "true"}, "so leave MinioHost empty"),
     ],
@@ -118,6 +119,45 @@ def _keys(value: Any) -> set[str]:
     if isinstance(value, dict):
         return set(value).union(*map(_keys, value.values()))
     return set().union(*map(_keys, value)) if isinstance(value, list) else set()
+
+
+# ---- samconfig.toml --------------------------------------------------------------------------------------------------
+CONFIG = tomllib.loads((TEMPLATE.parent / "infra/aws/samconfig.toml").read_text())
+ENVIRONMENTS = {
+    name: dict(line.replace('"', "").split("=", 1) for line in each["deploy"]["parameters"]["parameter_overrides"])
+    for name, each in CONFIG.items()
+    if name != "version"
+}
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_an_environment_gives_every_parameter_that_has_no_default(environment: str) -> None:
+    declared = DOCUMENT["Parameters"]
+    needed = {name for name, parameter in declared.items() if "Default" not in parameter}
+    assert needed <= set(ENVIRONMENTS[environment]) <= set(declared)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_nothing_secret_is_configured(environment: str) -> None:
+    hidden = {name for name, parameter in DOCUMENT["Parameters"].items() if "NoEcho" in parameter}
+    assert not hidden & set(ENVIRONMENTS[environment])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    sorted({(name, value) for each in ENVIRONMENTS.values() for name, value in each.items() if "<" in value}),
+)
+def test_a_placeholder_that_was_left_is_refused(name: str, value: str) -> None:
+    with pytest.raises(template.TemplateError, match=DOCUMENT["Parameters"][name]["ConstraintDescription"]):
+        resolver({name: value})
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_an_environment_without_placeholders_is_deployed(environment: str) -> None:
+    filled = {name: value for name, value in ENVIRONMENTS[environment].items() if "<" not in value}
+    at = {**GIVEN, "VPC_SUBNET_IDS": "subnet-1a", "VPC_SECURITY_GROUP_IDS": "sg-1a"}
+    named = {setting_name(name): value for name, value in filled.items()}
+    assert refusals(**{**at, **named}) == []
 
 
 # ---- Secrets and limits ---------------------------------------------------------------------------------------------
