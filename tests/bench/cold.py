@@ -17,7 +17,8 @@ TIMES = 10
 def starts(stack: Stack, token: str, photo: bytes) -> Iterator[tuple[str, list[float]]]:
     """Seconds by function: the first two read, the others sign URLs, write, or decode a photo beside."""
     form = httpx.Request("POST", "http://none/", files={"task_source_file": ("me.png", photo, "image/png")})
-    task = httpx.post(f"{stack.api}{TASKS}", headers={**form.headers, "access-token": token}, content=form.read())
+    form_type = {"content-type": form.headers["content-type"]}
+    task = httpx.post(f"{stack.api}{TASKS}", headers={**form_type, "access-token": token}, content=form.read())
     path, json_type = f"{TASKS}/{task.raise_for_status().json()['request_uuid']}", {"content-type": "application/json"}
     upload = json.dumps({"content_type": "image/jpeg", "size": 1000}).encode()
     asked: list[tuple[str, str, str, Mapping[str, str], bytes]] = [
@@ -27,7 +28,7 @@ def starts(stack: Stack, token: str, photo: bytes) -> Iterator[tuple[str, list[f
         ("list_tasks", "GET", TASKS, {}, b""),
         ("get_profile_info", "GET", "/user-info/profile-info", {}, b""),
         ("create_upload", "POST", "/uploads", json_type, upload),
-        ("create_task", "POST", TASKS, {"content-type": form.headers["content-type"]}, form.read()),
+        ("create_task", "POST", TASKS, form_type, form.read()),
     ]
     client = Client(stack.state / "run")
     for name, method, where, headers, body in asked:
