@@ -487,6 +487,18 @@ def test_a_schedule_gives_the_time_of_its_event(app: Function) -> None:
     assert seen == [datetime(2026, 11, 22, 18, 54, tzinfo=UTC)]
 
 
+@pytest.mark.parametrize("time", ["2999-01-01T00:00:00Z", None])
+def test_a_cloud_event_is_due_now_at_the_latest_whatever_it_says(app: Function, time: str | None) -> None:
+    seen: list[datetime] = []
+    app.scheduled(seen.append)
+    tick = {"specversion": "1.0", "id": "1", "source": "ping", "type": "dev.knative.sources.ping", "time": time}
+    before = datetime.now(UTC)
+    app(tick, None)
+    app({**tick, "time": "2026-11-22T18:54:00Z"}, None)
+    assert before <= seen[0] <= datetime.now(UTC)
+    assert seen[1] == datetime(2026, 11, 22, 18, 54, tzinfo=UTC)
+
+
 def test_a_direct_invocation_is_checked_and_answered_with_plain_values(app: Function) -> None:
     @app.internal(body=Named, returns=Greeting)
     def greet(body: Named) -> Greeting:

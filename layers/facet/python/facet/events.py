@@ -107,12 +107,14 @@ def _body(event: Event) -> bytes:
 def scheduled_at(event: Event) -> datetime | None:
     """When a schedule's event was due: EventBridge's, or a CloudEvent such as Knative's PingSource sends.
 
-    The time of a CloudEvent may be left out: then it is now. None when the event is no schedule's.
+    A CloudEvent may leave its time out, and whoever reaches the function can send one: it is now at the latest. None
+    when the event is no schedule's.
     """
     if "detail-type" in event:
         return datetime.fromisoformat(event["time"]).astimezone(UTC)
     if "specversion" in event:
-        return datetime.fromisoformat(event["time"]).astimezone(UTC) if event.get("time") else datetime.now(UTC)
+        now = datetime.now(UTC)
+        return min(now, datetime.fromisoformat(event["time"]).astimezone(UTC)) if event.get("time") else now
     return None
 
 
