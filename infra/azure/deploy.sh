@@ -45,7 +45,8 @@ prepare() {
     # RabbitMQ is asked how many messages wait, so that the queue alone can bring up an instance.
     az resource update --resource-group "$GROUP" --name "$APP/config/web" --resource-type Microsoft.Web/sites \
         --set properties.functionsRuntimeScaleMonitoringEnabled=1
-    az keyvault create --name "$VAULT" --resource-group "$GROUP" --location "$LOCATION" --enable-rbac-authorization true
+    az keyvault show --name "$VAULT" --output none 2>/dev/null ||
+        az keyvault create --name "$VAULT" --resource-group "$GROUP" --location "$LOCATION" --enable-rbac-authorization true
     vault=$(az keyvault show --name "$VAULT" --query id --output tsv)
     app=$(az functionapp identity show --name "$APP" --resource-group "$GROUP" --query principalId --output tsv)
     az role assignment create --assignee-object-id "$app" --assignee-principal-type ServicePrincipal \

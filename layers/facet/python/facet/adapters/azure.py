@@ -17,7 +17,7 @@ from facet.http import Answers, Headers, Request, Response, query_from
 from facet.messages import Message
 from facet.settings import settings
 
-PAUSES = (1.0, 5.0, 20.0)
+PAUSES = (1.0, 5.0, 20.0, 60.0)
 """Seconds between attempts at a message. Azure's own five follow each other at once; then it is a dead letter."""
 
 OTHERS = "zz-other-requests"  # Azure tries routes in the order of their functions' names: this one last
