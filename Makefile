@@ -139,6 +139,7 @@ lock: $(VENV)/test ## resolve the requirements files anew into their hashed lock
 	@for d in $(LAYERS) infra/containers infra/aws/runtime; do \
 		echo "==> $$d/requirements.lock"; \
 		$(RESOLVE) $(DEPLOYED) --overrides layers/overrides.txt \
+			$$(test $$d = infra/containers || echo --overrides layers/without_click.txt) \
 			$$(case $$d in layers/*|*/migrations) printf -- '--no-emit-package %s ' $(OF_BOTO3);; esac) \
 			$$d/requirements.txt --output-file $$d/requirements.lock || exit 1; done
 	@for d in infra/gcp infra/azure; do \
