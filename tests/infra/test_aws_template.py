@@ -1,6 +1,7 @@
 """What template.yaml says of AWS alone: who may deploy it how, what fits, what watches, whose buckets."""
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,7 @@ from moto import mock_aws
 from facet import objects
 from facet.settings import settings
 from local import template
+from local.services.rabbitmq import agent_rights
 from local.template.intrinsics import Resolver, parse, setting_name
 from local.template.parameters import parameter_values
 from local.template.properties import Properties
@@ -266,3 +268,31 @@ def test_dead_letters_are_watched_where_they_come_to_lie() -> None:
 def test_every_function_logs_into_the_group_that_forgets() -> None:
     assert DOCUMENT["Globals"]["Function"]["LoggingConfig"] == {"LogGroup": {"Ref": "LogGroup"}}
     assert RESOURCES["LogGroup"]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+# ---- The page for operators -----------------------------------------------------------------------------------------
+PAGE = (TEMPLATE.parent / "infra/aws/README.md").read_text()
+
+
+def test_the_page_counts_right() -> None:
+    functions = template.load(TEMPLATE).functions.values()
+    urls = sum(spec.url is not None for spec in functions)
+    assert f"{len(functions)} Lambda functions" in PAGE
+    assert f"{urls} function URLs" in PAGE
+    assert len(ALARMS) == 11
+    assert "eleven alarms" in PAGE
+
+
+def test_the_page_says_what_to_do_about_every_alarm() -> None:
+    assert [name for name in ALARMS if f"`{name.removesuffix('Alarm')}`" not in PAGE] == []
+
+
+def test_the_page_gives_agents_the_rights_that_they_have_locally() -> None:
+    queues = {"RABBITMQ_TASKS_QUEUE": "generation_tasks", "RABBITMQ_TASKS_RESULTS_QUEUE": "generation_task_results"}
+    rights = agent_rights(queues)
+    assert all(f"`{kind} {right}`" in PAGE for kind, right in rights.items())
+
+
+def test_parameters_and_outputs_that_the_page_names_exist() -> None:
+    named = set(re.findall(r'`(\w+)="', PAGE)) | set(re.findall(r"\$\(output (\w+)\)", PAGE))
+    assert named <= set(DOCUMENT["Parameters"]) | set(DOCUMENT["Outputs"])
