@@ -107,7 +107,9 @@ def test_a_client_that_sends_too_much_can_read_that_it_did(served: Served, chunk
     with served.http() as http:
         answer = http.post("/echo", content=pieces if chunked else piece * (2 * MAX_BODY // len(piece)))
         assert (answer.status_code, answer.json()["code"]) == (413, "BODY_TOO_LARGE")
-        assert http.post("/echo", content=b"x" * MAX_BODY).json()["bytes"] == MAX_BODY
+        most = http.post("/echo", content=b"x" * MAX_BODY)
+        assert most.json()["bytes"] == MAX_BODY
+        assert "connection" not in most.headers  # it is kept
     assert not [line for line in served.lines if line["level"] == "ERROR"]
 
 
@@ -136,6 +138,18 @@ def test_what_follows_a_request_and_is_none_keeps_it_from_no_answer(served: Serv
         client.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nabcdBREW\r\n\r\n")
         answers = _everything(client)
     assert answers.startswith(b"HTTP/1.1 200 ")
+    assert not [line for line in served.lines if line["level"] == "ERROR"]
+
+
+def test_who_goes_on_after_a_refusal_with_what_is_no_body_is_answered_once(served: Served) -> None:
+    with served.connect() as client:
+        client.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        client.sendall(b"%x\r\n%b\r\n" % (MAX_BODY + 1, b"x" * (MAX_BODY + 1)))
+        begun = client.recv(65_536)
+        client.sendall(b"no length\r\n")
+        answers = begun + _everything(client)
+    assert answers.startswith(b"HTTP/1.1 413 ")
+    assert answers.count(b"HTTP/1.1 ") == 1
     assert not [line for line in served.lines if line["level"] == "ERROR"]
 
 

@@ -133,14 +133,14 @@ class _Protocol(HttpToolsProtocol):
     def _refuse(self, status: str, detail: str, code: str) -> None:
         """Who is cut off while sending may never read the answer: what still comes is thrown away for a while."""
         self._refused = True
-        if self.cycle is not None and not self.cycle.response_complete:
-            if not self.cycle.more_body:
-                self.cycle.keep_alive = False  # the request before gets its answer, and is the last
-                return
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        under_way = None if self.cycle is None or self.cycle.response_complete else self.cycle
+        if under_way is not None and not under_way.more_body:
+            under_way.keep_alive = False  # the request before gets its answer, and is the last
+            return
+        self.loop.call_later(LINGER_SECONDS, self.transport.close)
+        if under_way is not None and under_way.response_started:
+            return
         body = json.dumps({"detail": detail, "code": code}).encode()
         head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
         self.transport.write(head.encode() + b"connection: close\r\n\r\n" + body)
         self.transport.write_eof()
-        self.loop.call_later(LINGER_SECONDS, self.transport.close)
