@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from facet.serve import CannotServe, Options
+from facet.options import CannotServe, Options
 from tests.layers import serving
 from tests.layers.serving import PATIENCE, Served, entered, open_gate, settings, started, until
 
