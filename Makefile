@@ -9,6 +9,7 @@ FORCE ?=
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 CASES ?= 10000
 SEED ?=
+FRONTS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -46,7 +47,7 @@ check: $(VENV)/test $(VENV)/agent ## ruff, mypy --strict, template and compose f
 
 check-deploy: $(VENV)/test $(SAM)/installed ## all that can be tried of a deployment without a cloud, about 10 minutes
 	@$(if $(PYTHON313),$(MAKE) --no-print-directory $(LAMBDA)/installed PYTHON313="$(PYTHON313)",echo 'No Python 3.13 here: what needs it does not run.')
-	@$(BIN)/python -m tests.deploy $(ARGS)
+	@FRONTS="$(FRONTS)" $(BIN)/python -m tests.deploy $(ARGS)
 
 env: $(VENV)/run ## write .env with fresh random secrets
 	@$(BIN)/facet env

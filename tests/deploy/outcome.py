@@ -43,6 +43,12 @@ def of_report(report: Path, code: int) -> Iterator[Outcome]:
         yield Outcome("the tests themselves", failed=True, note=f"see above why pytest ended with {code}")
 
 
+def of_whole(line: str, report: Path, code: int, again: str) -> Outcome:
+    """One outcome for a whole pytest run; `again` is the command that runs it alone."""
+    cases = list(ElementTree.parse(report).iter("testcase")) if report.exists() else []
+    return Outcome(line, sum(_kind(case) == "passed" for case in cases), failed=bool(code), note=again if code else "")
+
+
 def table(outcomes: Sequence[Outcome]) -> str:
     width = max(len(each.line) for each in outcomes)
     return "\n".join(f"{each.line:<{width}}  {each.result}" for each in outcomes)
