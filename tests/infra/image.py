@@ -33,7 +33,7 @@ class Image:
     def command(self) -> list[str]:
         return [*self.entrypoint, *self.cmd]
 
-    def unpack(self, folder: Path) -> Path:
+    def unpack(self, folder: Path, *, python: str = sys.executable, **_: object) -> Path:
         """The files below `folder`, which nobody may change; the working directory there."""
         for target, source in self.files.items():
             place = folder / target.lstrip("/")
@@ -42,7 +42,7 @@ class Image:
                     copy = place / file.relative_to(source) if source.is_dir() else place
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy(file, copy)
-        subprocess.run([sys.executable, "-m", "compileall", "-q", str(folder)], check=True)  # as the Dockerfile does
+        subprocess.run([python, "-m", "compileall", "-q", str(folder)], check=True)  # as the Dockerfile does
         for each in (folder, *folder.rglob("*")):
             each.chmod(stat.S_IMODE(each.stat().st_mode) & ~0o222)
         return folder / self.workdir.lstrip("/")
