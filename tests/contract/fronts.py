@@ -4,6 +4,7 @@ import asyncio
 import importlib.util
 import io
 import json
+import os
 from collections.abc import Callable, Iterable
 from functools import cache
 from types import SimpleNamespace
@@ -38,6 +39,11 @@ def client(front: str, local: Local, function: str | None = None) -> httpx.Clien
         return local.http(function, shape=front)  # type: ignore[arg-type]  # it is one of them
     own = f"/fn/{function}" if function and front != "chalice" else ""  # an API of Chalice's has no other addresses
     return httpx.Client(transport=httpx.MockTransport(HANDLERS[front]()), base_url=f"http://localhost{own}")
+
+
+def chosen() -> str:
+    """The front through which tests/functions goes: FACET_TEST_ADAPTER, one of FRONTS."""
+    return os.environ.get("FACET_TEST_ADAPTER", "gateway")
 
 
 @cache

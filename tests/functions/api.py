@@ -13,6 +13,7 @@ from facet import objects
 from facet.settings import settings
 from local.events import RmqMessage, rmq_event, schedule_event
 from local.testing import Local
+from tests.contract import fronts
 
 PROJECT = Path(__file__).parents[2]
 PASSWORD = "correct horse battery staple"
@@ -59,8 +60,8 @@ def invoke(name: str, event: Mapping[str, object]) -> Any:
 
 
 def request(name: str, method: str, path: str, *, headers: Mapping[str, str] | None = None, **content: Any) -> Answer:
-    """Send what httpx would (`json=`, `files=`, …) to a function's URL."""
-    with local.http(name) as http:
+    """Send what httpx would (`json=`, `files=`, …) to a function's URL, through the front that was chosen."""
+    with fronts.client(fronts.chosen(), local, name) as http:
         response = http.request(method, f"/api/v1{path}", headers=headers, **content)
     return Answer(response.status_code, dict(response.headers), response.content)
 
