@@ -300,7 +300,10 @@ def test_a_broker_that_is_away_at_the_start_is_waited_for(
     [task] = tasks(sql, 1)
     queue.report(task, 40)
     port = free_port()
-    consumer = Consuming(clean, tmp_path, RABBITMQ_PORT=str(port), RABBITMQ_HOST="127.0.0.1")
+    left = tmp_path / "left"
+    left.touch()
+    consumer = Consuming(clean, tmp_path, RABBITMQ_PORT=str(port), FACET_READY_FILE=str(left))
+    consumer.ready = left
     try:
         until(lambda: consumer.said("RabbitMQ is away") > 0, "the consumer says what is missing")
         assert not consumer.ready.exists()
@@ -375,6 +378,7 @@ def test_a_second_signal_ends_the_process_at_once(clean: Settings, queue: Queue,
         ({"RABBITMQ_TASKS_RESULTS_QUEUE": "none"}, 'There is no queue "none": make it with'),
         ({"RABBITMQ_PORT": "none"}, "RABBITMQ_PORT: "),
         ({"RABBITMQ_HOST": ""}, "RABBITMQ_HOST is not set"),
+        ({"FACET_READY_FILE": "/nowhere/ready"}, "FACET_READY_FILE, /nowhere/ready, cannot be written"),
         ({"FACET_PREFETCH": "0"}, "FACET_PREFETCH is a whole number from 1 to 1000."),
     ],
 )

@@ -66,6 +66,7 @@ class Consumer:
     def run(self) -> None:
         """Consume until stopped, whatever becomes of the broker. Raises Refused."""
         with log.context(function=self._function.app_name):
+            _remove(self._options.ready)  # one that was killed has left it
             while not self._stopping.is_set():
                 try:
                     self._consume()
@@ -198,9 +199,17 @@ def _acknowledge(channel: Any, work: _Work) -> None:
 @contextmanager
 def _existing(file: Path | None) -> Iterator[None]:
     if file is not None:
-        file.touch()
+        try:
+            file.touch()
+        except OSError as error:
+            raise Refused(f"FACET_READY_FILE, {file}, cannot be written ({error.strerror}).") from error
     try:
         yield
     finally:
-        if file is not None:
-            file.unlink(missing_ok=True)
+        _remove(file)
+
+
+def _remove(file: Path | None) -> None:
+    if file is not None:
+        with suppress(OSError):
+            file.unlink()
