@@ -5,7 +5,7 @@ import json
 import re
 import signal
 import socket
-from asyncio import get_running_loop
+from asyncio import Transport, get_running_loop
 from collections.abc import Callable, Iterator
 from types import FrameType
 
@@ -16,7 +16,7 @@ from facet.adapters.asgi import HEAD_LIMIT, LINGER_SECONDS, Application
 
 KEPT_SECONDS = 75  # longer than proxies keep idle connections: who closes first must not be who is asked
 BACKLOG = 512
-_OFFER = re.compile(rb"\r\nupgrade:[^\r]*", re.IGNORECASE)
+_OFFER = re.compile(rb"(?<=\n)upgrade:[^\r\n]*\r\n", re.IGNORECASE)
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -88,28 +88,47 @@ class _Protocol(HttpToolsProtocol):
     """uvicorn's, but refusals are JSON like everything else, a request's head has an end, and trailers are dropped.
 
     Who offers to go on in another protocol (Java's client does, with every first request) is answered in this one: the
-    offer is hidden from the parser, which would not read the request's body.
+    offer is hidden from the parser, which would take the request's body for the next request.
     """
 
-    _head_size = 0
+    _unfinished = 0  # bytes of a head or of trailers
     _in_head = True
-    _ended = False
     _refused = False
+    _passed = b"\n"  # the last that the parser was given
+    _held = b""
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn does
+        """A client, who has as long for the first request as for every further one."""
+        super().connection_made(transport)
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def _unset_keepalive_if_required(self) -> None:
+        """The time of an idle connection goes on until a head is complete."""
+        if not self._in_head or self.transport.is_closing():
+            super()._unset_keepalive_if_required()
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client."""
         if self._refused:
             return
-        if self._in_head:
-            head, end, rest = data.partition(b"\r\n\r\n")
-            data = _OFFER.sub(b"", head) + end + rest
-        self._ended = False
+        self._unfinished += len(data)
+        data = self._without_offer(self._held + data) if self._in_head else data
+        self._passed = (self._passed + data[-3:])[-3:]
         super().data_received(data)
-        if self._in_head:
-            self._head_size = 0 if self._ended else self._head_size + len(data)
-        if self._head_size > 2 * HEAD_LIMIT:
+        if self._unfinished > 2 * HEAD_LIMIT and not self._refused:
             detail = f"The address and the headers are longer than {HEAD_LIMIT} bytes."
             self._refuse("431 Request Header Fields Too Large", detail, "HEADERS_TOO_LARGE")
+
+    def _without_offer(self, data: bytes) -> bytes:
+        """What the parser is given of a head by now: what may become the offer waits for the rest of its line."""
+        start = len(self._passed)
+        head, end, body = (self._passed + data).partition(b"\r\n\r\n")
+        head += end[:2]
+        while offer := _OFFER.search(head, start):
+            head = head[: offer.start()] + head[offer.end() :]
+        line = b"" if end else head[max(start, head.rfind(b"\n") + 1) :]
+        self._held = line if b"upgrade:".startswith(line[:8].lower()) else b""
+        return (head + end[2:] + body)[start : -len(self._held) or None]
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer after the body, which would slip past every check of the headers."""
@@ -118,12 +137,22 @@ class _Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The end of the head."""
-        self._head_size, self._in_head = 0, False
-        super().on_headers_complete()
+        if self.parser.should_upgrade():  # an offer that could not be hidden: behind another request, or CONNECT
+            return self._refuse("400 Bad Request", "Only HTTP/1.1 is spoken here.", "BAD_REQUEST")
+        self._unfinished, self._in_head = 0, False
+        self._unset_keepalive_if_required()
+        return super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Bytes of the body."""
+        self._unfinished = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The end of the body."""
-        self._in_head = self._ended = True
+        if self._refused:
+            return
+        self._unfinished, self._in_head = 0, True
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
