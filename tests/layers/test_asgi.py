@@ -3,8 +3,10 @@
 import asyncio
 import json
 import threading
+import weakref
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlencode
 
@@ -187,13 +189,13 @@ async def test_when_as_many_wait_as_may_the_next_is_told_to_come_again() -> None
 
 @pytest.mark.anyio
 async def test_who_waits_too_long_is_told_and_what_had_no_turn_is_not_done(
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     gate = Gate()
     app = asgi.application(gate, threads=1, waiting=5, timeout=0.05)
     late = await asyncio.gather(*(Client(Plain(path=f"/{number}")).ask(app) for number in range(3)))
     assert [(client.status, client.code) for client in late] == [(504, "GATEWAY_TIMEOUT")] * 3
-    assert "takes longer than 0.05 s" in capsys.readouterr().out
+    assert "takes longer than 0.05 s" in caplog.text
     gate.opened.set()
     last = await Client(Plain(path="/last")).ask(asgi.application(gate, timeout=PATIENCE))
     assert last.status == 200
@@ -268,7 +270,7 @@ async def test_a_client_that_leaves_while_it_sends_reaches_no_function() -> None
 @pytest.mark.anyio
 @pytest.mark.parametrize("error", [KeyError("secret"), SystemExit(3)])
 async def test_what_is_raised_is_a_500_that_tells_nothing(
-    error: BaseException, capsys: pytest.CaptureFixture[str]
+    error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken:
         def respond(self, request: Request, context: Any) -> Response:
@@ -278,18 +280,18 @@ async def test_what_is_raised_is_a_500_that_tells_nothing(
     client = await Client(Plain()).ask(asgi.application(answers))
     assert (client.status, client.code) == (500, "INTERNAL_ERROR")
     assert b"secret" not in client.body
-    assert type(error).__name__ in capsys.readouterr().out
+    assert type(error).__name__ in caplog.text
 
 
 @pytest.mark.anyio
-async def test_a_header_that_would_end_its_line_is_a_500(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_header_that_would_end_its_line_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
     class Splitting:
         def respond(self, request: Request, context: Any) -> Response:
             return Response(200, "", [("x", "a\r\nset-cookie: b")])
 
     client = await Client(Plain()).ask(asgi.application(Splitting()))
     assert client.status == 500
-    assert "no header may have" in capsys.readouterr().out
+    assert "no header may have" in caplog.text
 
 
 @pytest.mark.anyio
@@ -328,6 +330,24 @@ def test_threads_are_begun_as_they_are_needed_and_never_more_than_said() -> None
     assert threading.active_count() == before
     names = {threads.submit(lambda: threading.current_thread().name).result(PATIENCE) for _ in range(20)}
     assert 1 <= len(names) <= 2
+
+
+def test_what_is_cancelled_before_its_turn_is_let_go() -> None:
+    threads: Threads[bool] = Threads(1, waiting=1)
+    free = threading.Event()
+    first = threads.submit(lambda: free.wait(PATIENCE))
+    body = _Body()
+    known = weakref.ref(body)
+    waiting = threads.submit(partial(bool, body))
+    del body
+    assert waiting.cancel()
+    assert known() is None
+    free.set()
+    assert first.result(PATIENCE)
+
+
+class _Body:
+    """Something whose end can be seen."""
 
 
 def test_work_beyond_the_bound_is_refused_until_some_is_done() -> None:

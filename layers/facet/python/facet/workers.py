@@ -41,15 +41,16 @@ class Workers:
             return
         log.get().error("a process ended by itself and is replaced", extra={"pid": pid, "exit_code": code})
         time.sleep(max(0.0, _PAUSE - lived))
-        if not self._stopping:
-            self._begin()
+        self._begin()
 
     def _begin(self) -> None:
+        """One more, unless all are to end: whoever were begun now would never be told."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # handlers would run in the wrong process
-        pid = os.fork()
-        if pid == 0:
-            self._be_a_worker()
-        self._begun[pid] = time.monotonic()
+        if not self._stopping:
+            pid = os.fork()
+            if pid == 0:
+                self._be_a_worker()
+            self._begun[pid] = time.monotonic()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
     def _be_a_worker(self) -> None:

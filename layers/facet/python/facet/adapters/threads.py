@@ -21,7 +21,8 @@ class Threads(Generic[Result]):
 
     def __init__(self, count: int, *, waiting: int) -> None:
         self._count, self._most = count, count + waiting
-        self._work: SimpleQueue[tuple[Future[Result], Callable[[], Result]]] = SimpleQueue()
+        self._turns: SimpleQueue[Future[Result]] = SimpleQueue()
+        self._work: dict[Future[Result], Callable[[], Result]] = {}  # without what was cancelled
         self._lock = Lock()
         self._begun = self._held = 0
 
@@ -34,24 +35,26 @@ class Threads(Generic[Result]):
             begin = self._begun < min(self._count, self._held)
             self._begun += begin
         future: Future[Result] = Future()
+        self._work[future] = work
         future.add_done_callback(self._done)
-        self._work.put((future, work))
+        self._turns.put(future)
         if begin:
             Thread(target=self._run, name=f"request-{self._begun}", daemon=True).start()
         return future
 
     def _done(self, future: Future[Result]) -> None:
+        self._work.pop(future, None)
         with self._lock:
             self._held -= 1
 
     def _run(self) -> None:
         while True:
-            self._do(*self._work.get())
+            self._do(self._turns.get())
 
-    @staticmethod
-    def _do(future: Future[Result], work: Callable[[], Result]) -> None:
+    def _do(self, future: Future[Result]) -> None:
         if not future.set_running_or_notify_cancel():
             return
+        work = self._work.pop(future)
         try:
             result = work()
         except BaseException as error:  # the thread lives on, whatever was raised
