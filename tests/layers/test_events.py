@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facet.adapters import HOP_BY_HOP
 from facet.events import reply_to, request_from, rest_event, shape
 from facet.http import Headers, Request, Response
 from tests.layers.shapes import SHAPES, Plain, alb, alb_multi, furl, http_api, rest
@@ -17,8 +18,8 @@ VALUE = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 SEGMENT = st.text("abc%XYZ09-._~", max_size=8).map(lambda text: text.replace("%", "%2F"))
 COOKIE = st.builds("{}={}".format, TOKEN, TOKEN)
-NOT_OURS = ("Cookie", "X-Forwarded-For")
-NAME = TOKEN.map(str.title).filter(lambda name: name not in NOT_OURS)
+NOT_OURS = HOP_BY_HOP | {"content-length", "cookie", "x-forwarded-for"}
+NAME = TOKEN.map(str.title).filter(lambda name: name.lower() not in NOT_OURS)
 
 PLAIN = st.builds(
     Plain,

@@ -154,20 +154,20 @@ def test_a_status_without_a_name_is_sent() -> None:
 @pytest.mark.parametrize(
     "item", [("x", "a\r\nset-cookie: b"), ("x", "a\nb"), ("x", "\0"), ("x: y\r\nz", "a"), ("", "")]
 )
-def test_a_header_that_would_end_its_line_is_a_500(item: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_header_that_would_end_its_line_is_a_500(item: tuple[str, str], caplog: pytest.LogCaptureFixture) -> None:
     status, _, body = ask(Seen(Response(200, "x", [item])), environ(Plain()))
     assert status == "500 Internal Server Error"
     assert b'"INTERNAL_ERROR"' in body
-    assert "no header may have" in capsys.readouterr().out
+    assert "no header may have" in caplog.text
 
 
 @pytest.mark.parametrize("error", [KeyError("secret"), SystemExit(3)])
-def test_what_is_raised_is_a_500_that_tells_nothing(error: BaseException, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_raised_is_a_500_that_tells_nothing(error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
     status, headers, body = ask(Seen(error=error), environ(Plain()))
     assert status == "500 Internal Server Error"
     assert headers["content-type"] == "application/problem+json"
     assert b"secret" not in body
-    assert type(error).__name__ in capsys.readouterr().out
+    assert type(error).__name__ in caplog.text
 
 
 class Unread(io.BytesIO):
