@@ -10,7 +10,7 @@ def main() -> int:
     """0 for a process that works, 1 for another."""
     if ready := os.environ.get("FACET_READY_FILE"):
         return 0 if Path(ready).exists() else 1
-    connection = http.client.HTTPConnection("127.0.0.1", int(os.environ.get("PORT", "8080")), timeout=4)
+    connection = http.client.HTTPConnection("127.0.0.1", int(os.environ.get("PORT") or 8080), timeout=4)
     try:
         connection.request("GET", "/_/health")
         return 0 if connection.getresponse().status == 200 else 1

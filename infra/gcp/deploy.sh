@@ -168,7 +168,10 @@ command=${1:-}
 case $command in
 prepare | image | schedules | results) "$command" ;;
 migrate) run_job migrate ;;
-api) with_source && deploy_function api ;;
+api)
+    with_source
+    deploy_function api
+    ;;
 secret) [ $# -eq 1 ] || usage; secret "$1" ;;
 functions)
     [ $# -gt 0 ] || usage
