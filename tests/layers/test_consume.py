@@ -21,9 +21,10 @@ import psycopg
 import pytest
 
 from facet.consume import main, options_of
-from facet.consumer import Consumer, Options, Refused
+from facet.consumer import Consumer, Options
 from facet.function import Function
 from facet.messages import Message
+from facet.options import WrongOption
 from facet.settings import settings
 from tests.conftest import PROJECT, Settings
 from tests.layers.test_broker import Proxy, taken
@@ -379,7 +380,7 @@ def test_a_second_signal_ends_the_process_at_once(clean: Settings, queue: Queue,
         ({"RABBITMQ_PORT": "none"}, "RABBITMQ_PORT: "),
         ({"RABBITMQ_HOST": ""}, "RABBITMQ_HOST is not set"),
         ({"FACET_READY_FILE": "/nowhere/ready"}, "FACET_READY_FILE, /nowhere/ready, cannot be written"),
-        ({"FACET_PREFETCH": "0"}, "FACET_PREFETCH is a whole number from 1 to 1000."),
+        ({"FACET_PREFETCH": "0"}, "FACET_PREFETCH is '0', and has to be a whole number from 1 to 1000."),
     ],
 )
 def test_what_only_an_operator_can_mend_is_said_in_one_line(
@@ -407,7 +408,7 @@ def test_the_options_are_those_of_the_environment() -> None:
     assert options_of({}) == Options(prefetch=10, grace=25, timeout=30, ready=None)
     given = {"FACET_PREFETCH": "1", "FACET_GRACE": "5", "FACET_TIMEOUT": "60", "FACET_READY_FILE": "/tmp/ready"}
     assert options_of(given) == Options(prefetch=1, grace=5, timeout=60, ready=Path("/tmp/ready"))
-    with pytest.raises(Refused, match="FACET_GRACE is a whole number"):
+    with pytest.raises(WrongOption, match="FACET_GRACE is 'soon'"):
         options_of({"FACET_GRACE": "soon"})
 
 

@@ -72,7 +72,7 @@ def test_a_failure_ends_with_1_and_shows_no_secret(folder: Path) -> None:
     ("environment", "code", "said"),
     [
         ({"LOG_LEVEL": "LOUD"}, 1, "LOG_LEVEL: Input should be"),
-        ({"FACET_TIMEOUT": "soon"}, 2, "FACET_TIMEOUT has to be a number of seconds"),
+        ({"FACET_TIMEOUT": "soon"}, 2, "FACET_TIMEOUT is 'soon', and has to be a number from 0.1 to 86400."),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_told(folder: Path, environment: dict[str, str], code: int, said: str) -> None:

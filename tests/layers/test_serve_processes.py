@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from facet.options import CannotServe, Options
+from facet.options import Options, WrongOption
 from tests.layers import serving
 from tests.layers.serving import PATIENCE, Served, entered, open_gate, settings, started, until
 
@@ -118,8 +118,8 @@ def test_the_names_may_stand_in_the_environment(folder: Path) -> None:
         (["echo", "tick", "eat"], {}, "Without an endpoint: tick, eat."),
         ([], {"SECRET_KEY": "", "MINIO_HOST": ""}, "Not set: MINIO_HOST, SECRET_KEY."),
         (["echo"], {"LOG_LEVEL": "LOUD"}, "LOG_LEVEL: Input should be"),
-        (["echo"], {"PORT": "http"}, "PORT is 'http', and has to be a number from 0 to 65535."),
-        (["echo"], {"FACET_THREADS": "0"}, "FACET_THREADS is '0', and has to be a number from 1"),
+        (["echo"], {"PORT": "http"}, "PORT is 'http', and has to be a whole number from 0 to 65535."),
+        (["echo"], {"FACET_THREADS": "0"}, "FACET_THREADS is '0', and has to be a whole number from 1"),
         (["echo"], {"HOST": "256.0.0.1"}, "HOST 256.0.0.1, PORT 0 cannot be had"),
     ],
 )
@@ -161,7 +161,7 @@ def test_a_time_is_a_number_of_seconds(value: str) -> None:
     if not value:
         assert Options.read({"FACET_TIMEOUT": value}).timeout == 30.0
         return
-    with pytest.raises(CannotServe, match="FACET_TIMEOUT is"):
+    with pytest.raises(WrongOption, match="FACET_TIMEOUT is"):
         Options.read({"FACET_TIMEOUT": value})
 
 

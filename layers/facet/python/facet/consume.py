@@ -27,10 +27,10 @@ from pathlib import Path
 
 from facet import loading
 from facet.consumer import Consumer, Options, Refused
+from facet.options import WrongOption, number, timeout
 from facet.settings import SettingsError
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_MOST = {"FACET_PREFETCH": 1000, "FACET_GRACE": 3600, "FACET_TIMEOUT": 3600}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,28 +46,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         consumer = Consumer(function, options)
         threading.Thread(target=_watch, args=(consumer, options.grace), name="signals", daemon=True).start()
         consumer.run()
-    except (Refused, SettingsError, loading.UnknownFunction) as error:
+    except (Refused, WrongOption, SettingsError, loading.UnknownFunction) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
 def options_of(environment: Mapping[str, str]) -> Options:
-    """By FACET_PREFETCH, FACET_GRACE, FACET_TIMEOUT and FACET_READY_FILE. Raises Refused."""
+    """By FACET_PREFETCH, FACET_GRACE, FACET_TIMEOUT and FACET_READY_FILE. Raises WrongOption."""
     ready = environment.get("FACET_READY_FILE")
     return Options(
-        prefetch=_number(environment, "FACET_PREFETCH", 10),
-        grace=_number(environment, "FACET_GRACE", 25),
-        timeout=_number(environment, "FACET_TIMEOUT", 30),
+        prefetch=number(environment, "FACET_PREFETCH", 10, int, 1, 1000),
+        grace=number(environment, "FACET_GRACE", 25.0, float, 1, 86_400),
+        timeout=timeout(environment),
         ready=Path(ready) if ready else None,
     )
-
-
-def _number(environment: Mapping[str, str], name: str, default: int) -> int:
-    text = environment.get(name) or str(default)
-    if not text.isdecimal() or not 1 <= int(text) <= _MOST[name]:
-        raise Refused(f"{name} is a whole number from 1 to {_MOST[name]}. Correct it in the function's environment.")
-    return int(text)
 
 
 def _watch(consumer: Consumer, grace: float) -> None:

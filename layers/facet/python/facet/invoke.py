@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Never
 from uuid import uuid4
 
-from facet import loading, log
+from facet import loading, log, options
 from facet.context import Context
 from facet.function import Function
 from facet.problems import Invalid, Problem
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with contextlib.redirect_stdout(sys.stderr):
             result = invoke(given.name, given.event, scheduled=given.scheduled)
-    except (WrongCall, Invalid, loading.UnknownFunction) as error:
+    except (WrongCall, options.WrongOption, Invalid, loading.UnknownFunction) as error:
         return _say(2, f"{given.name}: {error}")
     except KeyboardInterrupt:
         return _say(130, f"{given.name}: interrupted")
@@ -48,9 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def invoke(name: str, event: str, *, scheduled: bool) -> Any:
-    """The function's result. Raises WrongCall, UnknownFunction, and what the function raises."""
+    """The function's result. Raises WrongCall, WrongOption, UnknownFunction, and what the function raises."""
     given = _event(sys.stdin.read() if event == "-" else event)
-    timeout = _timeout(os.environ.get("FACET_TIMEOUT"))
+    timeout = options.timeout(os.environ, LONGEST)
     settings()
     with log.context():
         function = loading.load(name)
@@ -66,16 +66,6 @@ def _event(text: str) -> dict[str, Any]:
     if not isinstance(event, dict):
         raise WrongCall('the event has to be a JSON object, such as {"name": "value"}')
     return event
-
-
-def _timeout(text: str | None) -> float:
-    try:
-        seconds = float(text or LONGEST)
-    except ValueError:
-        seconds = 0
-    if not 0 < seconds < float("inf"):
-        raise WrongCall("FACET_TIMEOUT has to be a number of seconds")
-    return seconds
 
 
 def _check(function: Function, event: Mapping[str, Any], *, scheduled: bool) -> None:

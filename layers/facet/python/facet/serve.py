@@ -15,7 +15,7 @@ from facet.api import Api, DuplicateRoute
 from facet.cors import CrossOrigin
 from facet.function import Function
 from facet.http import Answers
-from facet.options import CannotServe, Options
+from facet.options import Options, WrongOption
 from facet.settings import SettingsError, settings
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ NEEDED = tuple(
     "minio_host minio_access_key minio_secret_key secret_key refresh_secret_key".split()
 )
 _NO_APPLICATION = 4  # the exit code after which gunicorn does not try again
+
+
+class CannotServe(Exception):
+    """Nothing can be served like this; the text says why, and what to do."""
 
 
 def answers_of(names: Sequence[str]) -> Answers:
@@ -162,7 +166,7 @@ Made = TypeVar("Made")
 def _or_exit(make: Callable[[], Made], *, code: int = 1) -> Made:
     try:
         return make()
-    except CannotServe as error:
+    except (CannotServe, WrongOption) as error:
         sys.stderr.write(f"facet.serve: {error}\n")
         raise SystemExit(code) from None
 
