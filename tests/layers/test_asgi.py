@@ -16,6 +16,7 @@ from hypothesis import given
 from facet import events
 from facet.adapters import MAX_BODY, asgi
 from facet.adapters.asgi import Message, Scope
+from facet.adapters.bodies import SMALL, Bodies
 from facet.adapters.threads import Full, Threads
 from facet.cors import CrossOrigin
 from facet.http import Answers, Request, Response
@@ -252,6 +253,35 @@ async def test_a_body_without_a_length_is_refused_at_the_limit_and_its_rest_thro
 async def test_a_body_at_the_limit_is_taken() -> None:
     gate = opened()
     assert (await Client(Plain(method="POST"), [b"x" * MAX_BODY]).ask(asgi.application(gate))).status == 200
+
+
+@pytest.mark.anyio
+async def test_large_bodies_are_refused_while_as_many_are_held_as_may_be_and_small_ones_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(asgi, "Bodies", partial(Bodies, together=MAX_BODY + SMALL))
+    gate = Gate()
+    app = asgi.application(gate)
+    large = [asyncio.create_task(Client(Plain(method="POST"), [b"x" * MAX_BODY]).ask(app))]
+    await entered(gate)
+    refused = await Client(Plain(method="POST"), [b"x" * SMALL, b"x", b"rest"]).ask(app)
+    assert (refused.status, refused.code, refused.headers["connection"]) == (503, "BUSY", "close")
+    assert refused.taken == 3
+    small = asyncio.create_task(Client(Plain(method="POST"), [b"x" * SMALL]).ask(app))
+    await entered(gate)
+    gate.opened.set()
+    assert [client.status for client in await asyncio.gather(*large, small)] == [200, 200]
+    assert (await Client(Plain(method="POST"), [b"x" * MAX_BODY]).ask(app)).status == 200
+
+
+@pytest.mark.anyio
+async def test_a_body_that_does_not_end_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asgi, "BODY_SECONDS", 0.05)
+    monkeypatch.setattr(asgi, "LINGER_SECONDS", 0.05)
+    gate, client = opened(), Client(Plain(method="POST"), [b"half"])
+    client.messages[-1]["more_body"] = True
+    await client.ask(asgi.application(gate))
+    assert (client.status, client.code, gate.requests) == (400, "MALFORMED_BODY", [])
 
 
 @pytest.mark.anyio

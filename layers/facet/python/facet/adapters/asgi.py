@@ -20,10 +20,11 @@ from facet.adapters import (
     outgoing,
     refuse,
 )
+from facet.adapters.bodies import Bodies
 from facet.adapters.threads import Full, Threads
 from facet.context import Context
 from facet.http import Answers, Headers, Request, Response, query_from
-from facet.problems import Problem
+from facet.problems import MalformedBody, Problem
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -34,6 +35,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 HEAD_LIMIT = 32_768  # bytes of address and headers
 WAITING = 64  # requests that wait for a thread
 LINGER_SECONDS = 2.0
+BODY_SECONDS = 120.0  # for a whole body: MAX_BODY by a poor network
 
 
 class Disconnected(Exception):
@@ -47,11 +49,12 @@ def application(answers: Answers, *, threads: int = 8, timeout: float = 30.0, wa
     cannot be ended, and keeps its thread until it is done.
     """
     pool: Threads[Response] = Threads(threads, waiting=waiting)
+    bodies = Bodies()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            with contextlib.suppress(Disconnected):
-                await _exchange(answers, pool, timeout, scope, receive, send)
+            with contextlib.suppress(Disconnected), bodies.one() as grow:
+                await _exchange(answers, pool, timeout, grow, (scope, receive, send))
         elif scope["type"] == "lifespan":
             while (await receive())["type"] != "lifespan.shutdown":
                 await send({"type": "lifespan.startup.complete"})
@@ -91,13 +94,18 @@ def _path(scope: Scope) -> str:
 
 
 async def _exchange(
-    answers: Answers, pool: Threads[Response], timeout: float, scope: Scope, receive: Receive, send: Send
+    answers: Answers,
+    pool: Threads[Response],
+    timeout: float,
+    grow: Callable[[int], None],
+    connection: tuple[Scope, Receive, Send],
 ) -> None:
     """Raises Disconnected."""
+    scope, receive, send = connection
     head = request_from(scope, b"")
     try:
         _check_head(scope)
-        request = request_from(scope, await _body(head, receive))
+        request = request_from(scope, await _in_time(_body(head, _counted(receive, grow))))
     except Problem as problem:
         start, body = reply_to(head.method, refuse(answers, head, problem, None))
         await _send_unread(scope, start, body, receive, send)
@@ -129,6 +137,25 @@ def _check_head(scope: Scope) -> None:
     size = len(scope.get("raw_path") or scope["path"]) + len(scope.get("query_string", b""))
     if size + sum(len(name) + len(value) for name, value in scope["headers"]) > HEAD_LIMIT:
         raise HeadersTooLarge(f"The address and the headers are longer than {HEAD_LIMIT} bytes.")
+
+
+def _counted(receive: Receive, grow: Callable[[int], None]) -> Receive:
+    """Tells the bytes of a body as they come."""
+
+    async def counted() -> Message:
+        message = await receive()
+        grow(len(message.get("body", b"")))
+        return message
+
+    return counted
+
+
+async def _in_time(body: Awaitable[bytes]) -> bytes:
+    """Raises MalformedBody for a body that does not end."""
+    try:
+        return await asyncio.wait_for(body, BODY_SECONDS)
+    except TimeoutError:
+        raise MalformedBody(f"The body did not come within {BODY_SECONDS:g} seconds") from None
 
 
 async def _body(head: Request, receive: Receive) -> bytes:
