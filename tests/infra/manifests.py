@@ -75,11 +75,16 @@ def _check(text: str) -> None:
             kubernetes_validate.validate(document, version, strict=True)
         return
     name = f"{document['apiVersion'].replace('/', '_')}_{document['kind']}"
-    jsonschema.validate(document, schema(name))
+    validator(name).validate(document)
 
 
-def schema(name: str) -> Any:
-    return json.loads((SCHEMAS / f"{name}.json").read_text())
+@cache
+def validator(name: str) -> Any:
+    """What validates by that schema, which is looked at once: that takes longer than all documents."""
+    schema = json.loads((SCHEMAS / f"{name}.json").read_text())
+    kind = jsonschema.validators.validator_for(schema)
+    kind.check_schema(schema)
+    return kind(schema)
 
 
 def pods(found: list[Document]) -> Iterator[tuple[Document, Document]]:

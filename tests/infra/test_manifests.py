@@ -64,7 +64,7 @@ def test_every_function_of_openfaas_is_a_valid_resource_and_entry_of_the_stack(r
     for document in manifests.documents(rendered("openfaas")["functions.yaml"]):
         manifests.check(document)
     (stack,) = manifests.documents(rendered("openfaas")["stack.yml"])
-    jsonschema.validate(stack, manifests.schema("openfaas_stack"))
+    manifests.validator("openfaas_stack").validate(stack)
 
 
 def places(value: Any) -> Iterator[dict[str, Any]]:
@@ -95,7 +95,7 @@ def test_a_misspelt_field_of_the_stack_is_found(rendered: Rendered) -> None:
     (stack,) = manifests.documents(rendered("openfaas")["stack.yml"])
     stack["functions"]["facet-api"]["environments"] = {}
     with pytest.raises(jsonschema.ValidationError, match="environments"):
-        jsonschema.validate(stack, manifests.schema("openfaas_stack"))
+        manifests.validator("openfaas_stack").validate(stack)
 
 
 @every_folder
