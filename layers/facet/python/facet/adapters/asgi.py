@@ -105,7 +105,7 @@ async def _exchange(
     head = request_from(scope, b"")
     try:
         _check_head(scope)
-        request = request_from(scope, await _in_time(_body(head, _counted(receive, grow))))
+        request = request_from(scope, await _in_time(head, _counted(receive, grow)))
     except Problem as problem:
         start, body = reply_to(head.method, refuse(answers, head, problem, None))
         await _send_unread(scope, start, body, receive, send)
@@ -150,10 +150,11 @@ def _counted(receive: Receive, grow: Callable[[int], None]) -> Receive:
     return counted
 
 
-async def _in_time(body: Awaitable[bytes]) -> bytes:
-    """Raises MalformedBody for a body that does not end."""
+async def _in_time(head: Request, receive: Receive) -> bytes:
+    """The body. Raises MalformedBody for one that does not end, and what `_body` raises."""
     try:
-        return await asyncio.wait_for(body, BODY_SECONDS)
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _body(head, receive)
     except TimeoutError:
         raise MalformedBody(f"The body did not come within {BODY_SECONDS:g} seconds") from None
 
