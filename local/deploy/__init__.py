@@ -9,6 +9,7 @@ from typing import Any
 from local.template import Template, load
 from local.template.intrinsics import normalised, parse
 from local.template.properties import as_text
+from local.template.spec import FunctionSpec, Schedule
 
 TARGETS = ("kubernetes", "knative", "openfaas", "gcp", "azure", "aws", "chalice")
 IMAGE = "facet:latest"
@@ -44,6 +45,19 @@ class Source:
     @property
     def plain(self) -> list[Setting]:
         return [setting for setting in self.settings if not setting.secret]
+
+    @property
+    def http(self) -> list[FunctionSpec]:
+        """Those that a client may call."""
+        return [spec for spec in self.template.functions.values() if spec.routes or spec.url]
+
+    @property
+    def consumers(self) -> list[FunctionSpec]:
+        return [spec for spec in self.template.functions.values() if spec.queues]
+
+    @property
+    def scheduled(self) -> list[tuple[FunctionSpec, Schedule]]:
+        return [(spec, schedule) for spec in self.template.functions.values() for schedule in spec.schedules]
 
 
 def read(template: Path, image: str = IMAGE) -> Source:

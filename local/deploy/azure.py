@@ -1,17 +1,13 @@
 """Azure Functions: the app (Python v2), the host's and the functions' settings for infra/azure/deploy.sh."""
 
-import json
-from collections.abc import Mapping
-
 from local.deploy import Source
 from local.deploy.crontab import crontab
-from local.deploy.pods import consumers, http_functions, scheduled, seconds
+from local.deploy.documents import as_dict, as_json
+from local.deploy.limits import THREADS, seconds
 
 BUNDLE = {"id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.0.0, 5.0.0)"}
 PREFETCH = 10
 """Messages that wait in an instance. RabbitMQ takes them back when one is not settled within half an hour."""
-THREADS = 8
-"""Requests that a worker process takes at once."""
 CONNECTION = "RABBITMQ_CONNECTION"
 TIMEOUT = "00:10:00"
 """For all functions alike: a message's attempts and the pauses between them are one invocation."""
@@ -39,25 +35,16 @@ app = azure.function_app(
 
 
 def render(source: Source) -> dict[str, str]:
-    due = {spec.name: f"0 {crontab(schedule)}" for spec, schedule in scheduled(source)}
-    timed = {spec.name: seconds(spec) for spec in [*http_functions(source), *consumers(source)]}
-    timed |= {spec.name: seconds(spec) for spec, _ in scheduled(source)}
+    due = {spec.name: f"0 {crontab(schedule)}" for spec, schedule in source.scheduled}
+    timed = {spec.name: seconds(spec) for spec in [*source.http, *source.consumers]}
+    timed |= {spec.name: seconds(spec) for spec, _ in source.scheduled}
     return {
-        "function_app.py": APP.format(timeouts=_lines(timed), schedules=_lines(due)),
-        "host.json": _json(_host()),
-        "settings.json": _json(_settings(source)),
+        "function_app.py": APP.format(timeouts=as_dict(timed), schedules=as_dict(due)),
+        "host.json": as_json(_host()),
+        "settings.json": as_json(_settings(source)),
         "secrets.txt": "".join(f"{name}\n" for name in [*(setting.name for setting in source.secrets), CONNECTION]),
-        "local.settings.json.example": _json(_local(source)),
+        "local.settings.json.example": as_json(_local(source)),
     }
-
-
-def _lines(values: Mapping[str, str | int]) -> str:
-    """A dict as the formatter writes it."""
-    return "{\n" + "".join(f"    {json.dumps(name)}: {json.dumps(value)},\n" for name, value in values.items()) + "}"
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, indent=2) + "\n"
 
 
 def _host() -> dict[str, object]:

@@ -1,11 +1,10 @@
 """Chalice: the app and its configuration."""
 
-import json
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 from local.deploy import CannotRender, Source, chalice_stack
-from local.deploy.pods import http_functions, scheduled, seconds, together
+from local.deploy.documents import as_dict, as_json, as_list
+from local.deploy.limits import seconds, together
 from local.template.spec import FunctionSpec
 
 OPERATED = ("create_api_key", "list_api_keys", "revoke_api_key")
@@ -74,20 +73,20 @@ def render(source: Source) -> dict[str, str]:
     """Raises CannotRender."""
     return {
         "app.py": _app(source),
-        ".chalice/config.json": _json(_config(source)),
-        ".chalice/policy.json": _json(chalice_stack.policy()),
-        "resources.json": _json(chalice_stack.additions(source)),
+        ".chalice/config.json": as_json(_config(source)),
+        ".chalice/policy.json": as_json(chalice_stack.policy()),
+        "resources.json": as_json(chalice_stack.additions(source)),
     }
 
 
 def _app(source: Source) -> str:
     below, bare = _routes(source)
     return APP.format(
-        http=_lines(spec.name for spec in http_functions(source)),
-        routes=_table(below),
-        bare=_table(bare),
-        schedules=_table(_schedules(source)),
-        invoked=_lines(_invoked(source)),
+        http=as_list(spec.name for spec in source.http),
+        routes=as_dict(below),
+        bare=as_dict(bare),
+        schedules=as_dict(_schedules(source)),
+        invoked=as_list(_invoked(source)),
     )
 
 
@@ -107,14 +106,14 @@ def _with_heads(methods: list[str]) -> list[str]:
 
 
 def _schedules(source: Source) -> dict[str, str]:
-    for spec, schedule in scheduled(source):
+    for spec, schedule in source.scheduled:
         if len(spec.schedules) > 1 or schedule.input is not None or schedule.timezone != "UTC":
             raise CannotRender(f"Chalice has one schedule a function, in UTC, without Input: see {spec.logical_id}.")
-    return {spec.name: schedule.expression for spec, schedule in scheduled(source)}
+    return {spec.name: schedule.expression for spec, schedule in source.scheduled}
 
 
 def _invoked(source: Source) -> list[str]:
-    called = {spec.name for spec in http_functions(source)} | {spec.name for spec, _ in scheduled(source)}
+    called = {spec.name for spec in source.http} | {spec.name for spec, _ in source.scheduled}
     return [name for name in source.template.functions if name not in called or name in OPERATED]
 
 
@@ -138,17 +137,3 @@ def _config(source: Source) -> dict[str, Any]:
 def _limits(spec: FunctionSpec) -> dict[str, int]:
     limits = {"lambda_timeout": seconds(spec), "lambda_memory_size": spec.memory}
     return limits if spec.reserved_concurrency is None else limits | {"reserved_concurrency": spec.reserved_concurrency}
-
-
-def _lines(values: Iterable[str]) -> str:
-    """A list as the formatter writes it."""
-    return "[\n" + "".join(f"    {json.dumps(value)},\n" for value in values) + "]"
-
-
-def _table(values: Mapping[str, object]) -> str:
-    """A dict as the formatter writes it."""
-    return "{\n" + "".join(f"    {json.dumps(name)}: {json.dumps(value)},\n" for name, value in values.items()) + "}"
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, indent=2) + "\n"

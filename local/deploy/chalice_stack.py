@@ -3,7 +3,6 @@
 from typing import Any
 
 from local.deploy import Setting, Source
-from local.deploy.pods import consumers, scheduled
 from local.template.spec import FunctionSpec
 
 STORING = ("relay_outbox", "purge_expired", "migrate", "import_legacy")
@@ -24,7 +23,7 @@ _BUCKETS = ("MinioImagesBucket", "Minio3dFilesBucket", "MinioDecaEmotionsBucket"
 
 def additions(source: Source) -> dict[str, Any]:
     """Settings as parameters, secrets from Secrets Manager, the queue's mapping, and what the functions may do."""
-    names = dict.fromkeys(spec.name for spec, _ in scheduled(source))
+    names = dict.fromkeys(spec.name for spec, _ in source.scheduled)
     given = [setting for setting in source.plain if setting.name != "PATH_PREFIX"]
     variables: dict[str, Any] = {setting.name: {"Ref": _camel(setting.name)} for setting in given}
     variables["FACET_SECRETS"] = {"Fn::Sub": "{{resolve:secretsmanager:${SecretsArn}:SecretString}}"}
@@ -41,9 +40,9 @@ def additions(source: Source) -> dict[str, Any]:
         "Globals": {"Function": {"Environment": {"Variables": variables}}},
         "Resources": {
             **dict(_role(name) for name in ["ApiHandler", *map(_camel, STORING)]),
-            **dict(_role(_camel(spec.name), *_BROKER) for spec in consumers(source)),
+            **dict(_role(_camel(spec.name), *_BROKER) for spec in source.consumers),
             **{_camel(name): {"Properties": {"EventInvokeConfig": _once()}} for name in names},
-            **dict(_mapping(spec) for spec in consumers(source)),
+            **dict(_mapping(spec) for spec in source.consumers),
         },
     }
 

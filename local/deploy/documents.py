@@ -1,7 +1,8 @@
-"""YAML as people read it: a comment on top, keys in the order they were written, no anchors."""
+"""Files as people read them: YAML with a comment on top and without anchors, JSON, and values in Python."""
 
+import json
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -31,3 +32,17 @@ def text(about: str, *documents: Document) -> str:
     comment = textwrap.fill(about, _WIDTH, initial_indent="# ", subsequent_indent="# ")
     dumped = (yaml.dump(dict(each), Dumper=_Dumper, sort_keys=False, width=_WIDTH) for each in documents)
     return f"{comment}\n" + "---\n".join(dumped)
+
+
+def as_json(value: object) -> str:
+    return json.dumps(value, indent=2) + "\n"
+
+
+def as_list(values: Iterable[str]) -> str:
+    """A list as Python's formatter writes it."""
+    return "[\n" + "".join(f"    {json.dumps(value)},\n" for value in values) + "]"
+
+
+def as_dict(values: Mapping[str, object]) -> str:
+    """A dict as Python's formatter writes it."""
+    return "{\n" + "".join(f"    {json.dumps(name)}: {json.dumps(value)},\n" for name, value in values.items()) + "}"

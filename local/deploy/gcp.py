@@ -1,18 +1,13 @@
 """Google Cloud Run functions: entry points, settings, and what infra/gcp/deploy.sh has to know of each function."""
 
-import json
-
 from local.deploy import Source
 from local.deploy.crontab import crontab
-from local.deploy.documents import text
-from local.deploy.pods import consumers, http_functions, scheduled, seconds
+from local.deploy.documents import as_dict, text
+from local.deploy.limits import THREADS, at_once, seconds
 from local.template.spec import FunctionSpec
 
 LEAST_MEMORY = 512
 """MiB; what Cloud Run wants for a whole processor, without which an instance takes one request at a time."""
-CONCURRENCY = 8
-"""Requests that an instance takes at once; a quarter of them where one alone may need more memory than the least."""
-
 FRONT_END = "169.254.0.0/16"
 """From where requests reach an instance: what it says in X-Forwarded-For of the client is Google's own word."""
 
@@ -58,7 +53,7 @@ def _http(answers: Answers, name: str, timeout: int) -> Callable[..., Any]:
 
 
 def render(source: Source) -> dict[str, str]:
-    http, events = http_functions(source), _events(source)
+    http, events = source.http, _events(source)
     return {
         "main.py": MAIN.format(http=_timeouts(http), events=_timeouts(events)),
         "settings.yaml": _settings(source),
@@ -68,13 +63,13 @@ def render(source: Source) -> dict[str, str]:
 
 
 def _events(source: Source) -> list[FunctionSpec]:
-    called = {spec.name: spec for spec in consumers(source)} | {spec.name: spec for spec, _ in scheduled(source)}
+    called = {spec.name: spec for spec in source.consumers} | {spec.name: spec for spec, _ in source.scheduled}
     return list(called.values())
 
 
 def _timeouts(specs: list[FunctionSpec]) -> str:
-    """Seconds by name, as the formatter writes it."""
-    return "{\n" + "".join(f"    {json.dumps(spec.name)}: {seconds(spec)},\n" for spec in specs) + "}"
+    """Seconds by name."""
+    return as_dict({spec.name: seconds(spec) for spec in specs})
 
 
 def _settings(source: Source) -> str:
@@ -89,11 +84,10 @@ def _settings(source: Source) -> str:
 
 def _table(source: Source, http: list[FunctionSpec], events: list[FunctionSpec]) -> str:
     """A line for each entry point; the crontab, which has spaces, comes last."""
-    due = {spec.name: crontab(schedule) for spec, schedule in scheduled(source)}
-    lines = [f"api {2 * max(map(_memory, http))}Mi {seconds(*http)} {CONCURRENCY} - anybody -"]
+    due = {spec.name: crontab(schedule) for spec, schedule in source.scheduled}
+    lines = [f"api {2 * max(map(_memory, http))}Mi {seconds(*http)} {THREADS} - anybody -"]
     for spec in http:
-        concurrency = CONCURRENCY if spec.memory <= LEAST_MEMORY else CONCURRENCY // 4
-        lines.append(f"{_limits(spec)} {concurrency} {spec.reserved_concurrency or '-'} anybody -")
+        lines.append(f"{_limits(spec)} {at_once(spec)} {spec.reserved_concurrency or '-'} anybody -")
     for spec in events:
         caller = "schedule" if spec.name in due else "events"
         lines.append(f"{_limits(spec)} 1 {spec.reserved_concurrency or '-'} {caller} {due.get(spec.name, '-')}")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from local.deploy import Source, kubernetes, pods, scaling
+from local.deploy import Source, kubernetes, limits, pods, scaling
 from local.deploy.crontab import crontab
 from local.deploy.documents import Document, text
 from local.template.spec import FunctionSpec, QueueMapping, Schedule
@@ -13,9 +13,9 @@ _RETRIES = {"retry": 5, "backoffPolicy": "exponential", "backoffDelay": "PT1S"}
 
 
 def render(source: Source) -> dict[str, str]:
-    consumers = pods.consumers(source)
-    functions = [_function(source, spec) for spec in pods.http_functions(source)]
-    ticks = [document for each in pods.scheduled(source) for document in _tick(source, *each)]
+    consumers = source.consumers
+    functions = [_function(source, spec) for spec in source.http]
+    ticks = [document for each in source.scheduled for document in _tick(source, *each)]
     app = {
         "api.yaml": text("The API under one origin: all HTTP functions in one process.", _api(source), _domain()),
         "functions.yaml": text("Each function at its own URL, and scaled by itself.", *functions),
@@ -58,11 +58,11 @@ def _serving(
 
 
 def _api(source: Source) -> Document:
-    timeout, mebibytes = pods.together(source)
+    timeout, mebibytes = limits.together(source)
     most = 2 * mebibytes
-    container = _serving(source, pods.ALL, timeout=timeout, mebibytes=mebibytes, threads=pods.THREADS, limit=most)
+    container = _serving(source, pods.ALL, timeout=timeout, mebibytes=mebibytes, threads=limits.THREADS, limit=most)
     scale = {"min-scale": "1", "max-scale": "20"}
-    return _service(kubernetes.API, container, timeout=timeout, at_once=pods.THREADS, scale=scale)
+    return _service(kubernetes.API, container, timeout=timeout, at_once=limits.THREADS, scale=scale)
 
 
 def _domain() -> Document:
@@ -76,16 +76,16 @@ def _domain() -> Document:
 
 
 def _function(source: Source, spec: FunctionSpec) -> Document:
-    timeout, at_once = pods.seconds(spec), pods.at_once(spec)
-    container = _serving(source, spec.name, timeout=timeout, mebibytes=pods.memory(spec), threads=at_once)
+    timeout, at_once = limits.seconds(spec), limits.at_once(spec)
+    container = _serving(source, spec.name, timeout=timeout, mebibytes=limits.memory(spec), threads=at_once)
     scale = {"min-scale": str(spec.provisioned_concurrency), "max-scale": str(spec.reserved_concurrency or 20)}
     return _service(f"facet-{spec.host}", container, timeout=timeout, at_once=at_once, scale=scale)
 
 
 def _receiver(source: Source, spec: FunctionSpec, *, at_once: int, most: int) -> Document:
     """A function that is sent events and that nobody outside the cluster reaches."""
-    timeout, name = pods.seconds(spec), f"facet-{spec.host}"
-    container = _serving(source, spec.name, timeout=timeout, mebibytes=pods.memory(spec), threads=at_once)
+    timeout, name = limits.seconds(spec), f"facet-{spec.host}"
+    container = _serving(source, spec.name, timeout=timeout, mebibytes=limits.memory(spec), threads=at_once)
     scale = {"min-scale": "0", "max-scale": str(most)}
     service = _service(name, container, timeout=timeout, at_once=at_once, scale=scale)
     private = {**pods.labels(name), "networking.knative.dev/visibility": "cluster-local"}
@@ -119,7 +119,7 @@ def _rabbitmq_source(source: Source, consumers: list[FunctionSpec]) -> dict[str,
         document
         for spec in consumers
         for document in (
-            _receiver(source, spec, at_once=pods.THREADS, most=10),
+            _receiver(source, spec, at_once=limits.THREADS, most=10),
             *(_messages(spec, mapping) for mapping in spec.queues),
         )
     ]
@@ -152,7 +152,7 @@ def _messages(spec: FunctionSpec, mapping: QueueMapping) -> Document:
                 "predeclared": True,
                 "exchangeName": "amq.default",
                 "queueName": mapping.queue,
-                "parallelism": pods.THREADS,
+                "parallelism": limits.THREADS,
             },
             "delivery": _RETRIES,
             "sink": _sink(spec),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from local.deploy import CannotRender, Source, network, pods, scaling
+from local.deploy import CannotRender, Source, limits, network, pods, scaling
 from local.deploy.crontab import crontab
 from local.deploy.documents import Document, text
 from local.template.spec import FunctionSpec, Schedule
@@ -14,16 +14,14 @@ _FEWEST, _MOST = 2, 10
 
 
 def render(source: Source) -> dict[str, str]:
-    consumers = pods.consumers(source)
+    consumers = source.consumers
     app = {
         "api.yaml": text("The API: all HTTP functions in one process.", *api(source)),
         "ingress.yaml": text(
             "The way in. Put your host in, and the name of your certificate's Secret.", network.ingress(API)
         ),
         "results.yaml": text("Takes messages off the queue.", *(consumer(source, spec, 2) for spec in consumers)),
-        "schedules.yaml": text(
-            "What runs by the clock.", *(cron_job(source, *each) for each in pods.scheduled(source))
-        ),
+        "schedules.yaml": text("What runs by the clock.", *(cron_job(source, *each) for each in source.scheduled)),
     }
     return {
         **ground(source, "network.yaml"),
@@ -74,7 +72,7 @@ def deployment(name: str, pod: dict[str, Any], *, replicas: int | None, grace: i
 
 
 def api(source: Source) -> list[Document]:
-    timeout, mebibytes = pods.together(source)
+    timeout, mebibytes = limits.together(source)
     own = {"FACET_FUNCTION": pods.ALL, "FACET_TIMEOUT": str(timeout), "FACET_GRACE": str(timeout)}
     process = pods.container(source, ["facet.serve"], own, mebibytes=mebibytes, limit=2 * mebibytes) | {
         "ports": [{"name": "http", "containerPort": pods.PORT}],
@@ -109,19 +107,23 @@ def api(source: Source) -> list[Document]:
 def consumer(source: Source, spec: FunctionSpec, replicas: int) -> Document:
     """Ready while it consumes. A broker that is away is waited for: nothing to be restarted for."""
     name = f"facet-{spec.host}"
-    timeout = str(pods.seconds(spec))
+    timeout = str(limits.seconds(spec))
     own = {"FACET_TIMEOUT": timeout, "FACET_GRACE": timeout, "FACET_READY_FILE": READY_FILE}
     command = ["facet.consume", spec.name]
     ready = {"exec": {"command": ["test", "-f", READY_FILE]}, "periodSeconds": 5}
-    process = pods.container(source, command, own, mebibytes=pods.memory(spec)) | {"readinessProbe": ready}
-    return deployment(name, pods.pod(process), replicas=replicas, grace=pods.seconds(spec) + pods.GRACE)
+    process = pods.container(source, command, own, mebibytes=limits.memory(spec)) | {"readinessProbe": ready}
+    return deployment(name, pods.pod(process), replicas=replicas, grace=limits.seconds(spec) + pods.GRACE)
 
 
 def cron_job(source: Source, spec: FunctionSpec, schedule: Schedule) -> Document:
     """One run at a time; the next one makes good for one that failed."""
     name = pods.tick_name(spec, schedule)
     process = _invocation(source, spec, ["facet.invoke", spec.name, "--scheduled"])
-    job = {"backoffLimit": 0, "activeDeadlineSeconds": pods.seconds(spec) + pods.GRACE, "template": _run(name, process)}
+    job = {
+        "backoffLimit": 0,
+        "activeDeadlineSeconds": limits.seconds(spec) + pods.GRACE,
+        "template": _run(name, process),
+    }
     return {
         "apiVersion": "batch/v1",
         "kind": "CronJob",
@@ -147,22 +149,22 @@ def migration(source: Source) -> Document:
             "next: go to Facet's own folder, or pass its template: --template FILE"
         )
     process = _invocation(source, spec, ["facet.invoke", spec.name])
-    limits = {
+    bounds = {
         "backoffLimit": 3,
-        "activeDeadlineSeconds": pods.seconds(spec) + pods.GRACE,
+        "activeDeadlineSeconds": limits.seconds(spec) + pods.GRACE,
         "ttlSecondsAfterFinished": 3600,
     }
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {"name": MIGRATE, "labels": pods.labels(MIGRATE)},
-        "spec": {**limits, "template": _run(MIGRATE, process)},
+        "spec": {**bounds, "template": _run(MIGRATE, process)},
     }
 
 
 def _invocation(source: Source, spec: FunctionSpec, command: Sequence[str]) -> Document:
-    timeout = str(pods.seconds(spec))
-    return pods.container(source, command, {"FACET_TIMEOUT": timeout}, mebibytes=pods.memory(spec))
+    timeout = str(limits.seconds(spec))
+    return pods.container(source, command, {"FACET_TIMEOUT": timeout}, mebibytes=limits.memory(spec))
 
 
 def _run(name: str, process: Document) -> Document:

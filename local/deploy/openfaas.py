@@ -6,7 +6,7 @@ CronJobs: a message or a tick that comes as a request could be anybody's.
 
 from typing import Any
 
-from local.deploy import Source, kubernetes, pods, scaling
+from local.deploy import Source, kubernetes, limits, pods, scaling
 from local.deploy.documents import Document, text
 from local.template.spec import FunctionSpec
 
@@ -17,16 +17,16 @@ _MOST = 20
 
 def render(source: Source) -> dict[str, str]:
     functions = {kubernetes.API: _api(source)}
-    functions |= {spec.host: _function(source, spec) for spec in pods.http_functions(source)}
+    functions |= {spec.host: _function(source, spec) for spec in source.http}
     stack = {"version": "1.0", "provider": {"name": "openfaas", "gateway": _GATEWAY}, "functions": functions}
     environment = {setting.name: setting.default or "" for setting in source.plain}
-    consumers = pods.consumers(source)
+    consumers = source.consumers
     app = {
         "results.yaml": text(
             "Takes messages off the queue.", *(kubernetes.consumer(source, spec, 1) for spec in consumers)
         ),
         "schedules.yaml": text(
-            "What runs by the clock.", *(kubernetes.cron_job(source, *each) for each in pods.scheduled(source))
+            "What runs by the clock.", *(kubernetes.cron_job(source, *each) for each in source.scheduled)
         ),
     }
     custom = [_custom(name, function, environment) for name, function in functions.items()]
@@ -42,15 +42,15 @@ def render(source: Source) -> dict[str, str]:
 
 
 def _api(source: Source) -> Document:
-    timeout, mebibytes = pods.together(source)
-    function = _deployed(source, pods.ALL, timeout, mebibytes, threads=pods.THREADS, fewest=1, most=_MOST)
+    timeout, mebibytes = limits.together(source)
+    function = _deployed(source, pods.ALL, timeout, mebibytes, threads=limits.THREADS, fewest=1, most=_MOST)
     return {**function, "limits": {"memory": f"{2 * mebibytes}Mi"}}
 
 
 def _function(source: Source, spec: FunctionSpec) -> Document:
     fewest, most = spec.provisioned_concurrency or 1, spec.reserved_concurrency or _MOST
-    sizes = pods.seconds(spec), pods.memory(spec)
-    return _deployed(source, spec.name, *sizes, threads=pods.at_once(spec), fewest=fewest, most=most)
+    sizes = limits.seconds(spec), limits.memory(spec)
+    return _deployed(source, spec.name, *sizes, threads=limits.at_once(spec), fewest=fewest, most=most)
 
 
 def _deployed(

@@ -10,53 +10,13 @@ from local.template.spec import FunctionSpec, Schedule
 
 SETTINGS, SECRETS, ACCOUNT = "facet-settings", "facet-secrets", "facet"
 PORT = 8080
-LEAST_MEMORY = 256
-"""MiB; below it an interpreter with its packages has little room."""
 DRAINING = 5
 """Seconds in which a pod that is to stop still takes requests, until all proxies have heard of it."""
 GRACE = 10
 """Seconds on top of what the last request may take."""
 ALL = "all"
-THREADS = 8
-"""How many requests a process takes at once, as `facet.serve` does without being told."""
-_FEW, _PLAIN_MEMORY = 2, 512
 _LAMBDA_CPU = 1769
 """MB of memory with which Lambda gives one whole processor."""
-
-
-def http_functions(source: Source) -> list[FunctionSpec]:
-    """Those that a client may call."""
-    return [spec for spec in source.template.functions.values() if spec.routes or spec.url]
-
-
-def consumers(source: Source) -> list[FunctionSpec]:
-    return [spec for spec in source.template.functions.values() if spec.queues]
-
-
-def scheduled(source: Source) -> list[tuple[FunctionSpec, Schedule]]:
-    return [(spec, schedule) for spec in source.template.functions.values() for schedule in spec.schedules]
-
-
-def together(source: Source) -> tuple[int, int]:
-    """Timeout (seconds) and memory (MiB) of a process that serves all HTTP functions.
-
-    It usually has far less; its limit is twice as much, for the worst photos in all threads at once.
-    """
-    specs = http_functions(source)
-    return seconds(*specs), max(map(memory, specs))
-
-
-def at_once(spec: FunctionSpec) -> int:
-    """Requests a process of this function takes: fewer where each may need most of the memory, as a photo does."""
-    return THREADS if memory(spec) <= _PLAIN_MEMORY else _FEW
-
-
-def seconds(*specs: FunctionSpec) -> int:
-    return round(max(spec.timeout for spec in specs))
-
-
-def memory(spec: FunctionSpec) -> int:
-    return max(spec.memory, LEAST_MEMORY)
 
 
 def processor(mebibytes: int) -> str:
