@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 
+from facet.serve import NEEDED
+
 ROOT = Path(__file__).parents[2]
 PATIENCE = 20.0
 
@@ -82,15 +84,10 @@ def project(folder: Path) -> Path:
 
 def settings(folder: Path, **more: str) -> dict[str, str]:
     """The environment of a process in that project: everything is set, and nothing is there."""
-    needed = (
-        "POSTGRES_HOST POSTGRES_USER POSTGRES_PASSWORD POSTGRES_DB RABBITMQ_HOST RABBITMQ_USER RABBITMQ_PASSWORD "
-        "MINIO_HOST MINIO_ACCESS_KEY MINIO_SECRET_KEY"
-    ).split()
     return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT / "layers" / "facet" / "python")]),
-        **dict.fromkeys(needed, "unused"),
-        **dict.fromkeys(["SECRET_KEY", "REFRESH_SECRET_KEY"], "k" * 64),
+        **dict.fromkeys(map(str.upper, NEEDED), "k" * 64),
         "HOST": "127.0.0.1",
         "PORT": "0",
         "GATES": str(folder),

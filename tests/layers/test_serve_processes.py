@@ -6,11 +6,15 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import get_args
 
 import httpx
 import pytest
+from pydantic.fields import FieldInfo
 
 from facet.options import Options, WrongOption
+from facet.serve import NEEDED
+from facet.settings import Settings
 from tests.layers import serving
 from tests.layers.serving import PATIENCE, Served, entered, open_gate, settings, started, until
 
@@ -63,6 +67,28 @@ def test_several_processes_serve_one_port_and_end_together(two: Served) -> None:
     assert not [pid for pid in found if is_there(pid)]
 
 
+def test_nobody_is_let_in_while_processes_end(two: Served, folder: Path) -> None:
+    def is_closed() -> bool:
+        try:
+            two.connect().close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    address = f"{two.url}/gate/ending"
+    with ThreadPoolExecutor() as pool:
+        last = pool.submit(httpx.get, address, timeout=2 * PATIENCE, trust_env=False)
+        until(lambda: entered(folder, "ending"))
+        two.process.send_signal(signal.SIGTERM)
+        try:
+            until(is_closed)
+            assert two.process.poll() is None
+        finally:
+            open_gate(folder, "ending")
+        assert last.result().status_code == 200
+    assert two.wait() == 0
+
+
 def test_a_process_that_ends_by_itself_is_replaced(two: Served) -> None:
     found = pids(two, 2)
     os.kill(min(found), signal.SIGKILL)
@@ -108,6 +134,15 @@ def test_the_names_may_stand_in_the_environment(folder: Path) -> None:
 
 
 # ---- what keeps it from starting
+
+
+def test_all_settings_without_a_default_are_asked_for_but_those_that_have_another_instead() -> None:
+    instead = {"minio_public_url", "minio_signing_secret_key"}
+    assert {name for name, field in Settings.model_fields.items() if is_needed(field)} - instead == set(NEEDED)
+
+
+def is_needed(field: FieldInfo) -> bool:
+    return field.default is None and type(None) not in get_args(field.annotation)
 
 
 @pytest.mark.parametrize(
