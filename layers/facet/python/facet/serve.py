@@ -156,7 +156,7 @@ def _serve(options: Options) -> None:
         if options.processes == 1:
             work(None)
         else:
-            Workers(options.processes, work).run()
+            Workers(options.processes, work, on_stop=listener.close).run()
         log.get().info("stopped")
 
 

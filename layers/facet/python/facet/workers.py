@@ -15,10 +15,13 @@ _PAUSE = 1.0  # seconds at least between the beginnings of a process that ends a
 
 
 class Workers:
-    """So many processes. `work` gets the end of a pipe that closes when this process is gone."""
+    """So many processes. `work` gets the end of a pipe that closes when this process is gone.
 
-    def __init__(self, count: int, work: Callable[[int], None]) -> None:
-        self._count, self._work = count, work
+    `on_stop` is what this process has to let go of itself when all of them are told to end.
+    """
+
+    def __init__(self, count: int, work: Callable[[int], None], on_stop: Callable[[], object]) -> None:
+        self._count, self._work, self._on_stop = count, work, on_stop
         self._begun: dict[int, float] = {}
         self._stopping = False
 
@@ -70,6 +73,7 @@ class Workers:
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True
+        self._on_stop()
         for pid in self._begun:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
