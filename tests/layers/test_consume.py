@@ -395,7 +395,10 @@ def test_what_only_an_operator_can_mend_is_said_in_one_line(
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["consume_nothing"], "There is no function consume_nothing."), (["health"], "health consumes no messages")],
+    [
+        (["consume_nothing"], "There is no function consume_nothing."),
+        (["health"], "facet.consume: The function health consumes no messages"),
+    ],
 )
 def test_only_a_consumer_is_started(
     arguments: Sequence[str], words: str, environment: Settings, tmp_path: Path

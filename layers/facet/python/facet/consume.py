@@ -46,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         consumer = Consumer(function, options)
         threading.Thread(target=_watch, args=(consumer, options.grace), name="signals", daemon=True).start()
         consumer.run()
-    except (Refused, WrongOption, SettingsError, loading.UnknownFunction) as error:
-        print(error, file=sys.stderr)
+    except (Refused, WrongOption, SettingsError, loading.UnknownFunction, loading.BrokenFunction) as error:
+        print(f"facet.consume: {error}", file=sys.stderr)
         return 1
     return 0
 

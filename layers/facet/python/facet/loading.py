@@ -11,6 +11,10 @@ class UnknownFunction(Exception):
     """There is no function of that name; the text lists those there are."""
 
 
+class BrokenFunction(Exception):
+    """A function cannot be imported; the text says why, and how to look at it."""
+
+
 def names() -> Sequence[str]:
     """Every function there is, in order. Raises UnknownFunction when there is no folder `functions`."""
     try:
@@ -23,9 +27,15 @@ def names() -> Sequence[str]:
 
 
 def load(name: str) -> Function:
-    """The function of that name, imported as `functions.<name>.handler`. Raises UnknownFunction."""
+    """The function of that name, imported as `functions.<name>.handler`. Raises UnknownFunction and BrokenFunction."""
     if name not in (known := names()):
         raise UnknownFunction(f"There is no function {name}. There are: {', '.join(known)}.")
-    app = importlib.import_module(f"functions.{name}.handler").app
+    try:
+        app = importlib.import_module(f"functions.{name}.handler").app
+    except Exception as error:  # the handler's own, whatever it is
+        raise BrokenFunction(
+            f"The function {name} cannot be imported ({type(error).__name__}: {error}). "
+            f"Look at it with: python -c 'import functions.{name}.handler'"
+        ) from error
     assert isinstance(app, Function)
     return app

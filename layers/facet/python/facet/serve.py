@@ -38,25 +38,13 @@ def answers_of(names: Sequence[str]) -> Answers:
     """What answers for these functions, or for `all`. Raises CannotServe."""
     try:
         settings()
-        functions = [_loaded(name) for name in (loading.names() if list(names) == ["all"] else names)]
+        functions = [loading.load(name) for name in (loading.names() if list(names) == ["all"] else names)]
         if len(functions) == 1:
             return _alone(functions[0])
         _check_settings()
         return CrossOrigin(Api(_with_routes(functions, asked=list(names) != ["all"])), settings().cors_origins)
-    except (loading.UnknownFunction, SettingsError, DuplicateRoute) as error:
+    except (loading.UnknownFunction, loading.BrokenFunction, SettingsError, DuplicateRoute) as error:
         raise CannotServe(f"{error}") from error
-
-
-def _loaded(name: str) -> Function:
-    try:
-        return loading.load(name)
-    except loading.UnknownFunction:
-        raise
-    except Exception as error:  # the handler's own, whatever it is
-        raise CannotServe(
-            f"The function {name} cannot be imported ({type(error).__name__}: {error}). "
-            f"Look at it with: python -c 'import functions.{name}.handler'"
-        ) from error
 
 
 def _alone(function: Function) -> Answers:
