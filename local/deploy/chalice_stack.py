@@ -26,11 +26,19 @@ def additions(source: Source) -> dict[str, Any]:
     names = dict.fromkeys(spec.name for spec, _ in source.scheduled)
     given = [setting for setting in source.plain if setting.name != "PATH_PREFIX"]
     variables: dict[str, Any] = {setting.name: {"Ref": _camel(setting.name)} for setting in given}
-    variables["FACET_SECRETS"] = {"Fn::Sub": "{{resolve:secretsmanager:${SecretsArn}:SecretString}}"}
+    # CloudFormation reads a secret anew when the words that name it change, so its version is among them.
+    variables["FACET_SECRETS"] = {
+        "Fn::Sub": "{{resolve:secretsmanager:${SecretsArn}:SecretString:::${SecretsVersion}}}"
+    }
     ours = {
         "SecretsArn": {
             "Type": "String",
             "Description": f"Secret whose JSON has {', '.join(setting.name for setting in source.secrets)}",
+        },
+        "SecretsVersion": {
+            "Type": "String",
+            "Default": "",
+            "Description": "VersionId of that secret; empty for the current one",
         },
         "RabbitmqSecretArn": {"Type": "String", "Description": "Secret with the broker's username and password"},
         "RabbitmqBrokerArn": {"Type": "String", "Description": "The Amazon MQ broker whose results queue is consumed"},

@@ -284,6 +284,13 @@ def test_the_package_asks_for_settings_and_holds_no_secret(packaged: Path) -> No
     assert all(each in template["Parameters"]["SecretsArn"]["Description"] for each in secrets)
 
 
+def test_a_rotated_secret_is_read_when_its_version_is_given(packaged: Path) -> None:
+    template = json.loads((packaged / "sam.json").read_text())
+    read = template["Globals"]["Function"]["Environment"]["Variables"]["FACET_SECRETS"]["Fn::Sub"]
+    assert read == "{{resolve:secretsmanager:${SecretsArn}:SecretString:::${SecretsVersion}}}"
+    assert template["Parameters"]["SecretsVersion"]["Default"] == ""
+
+
 def test_the_zip_has_the_functions_and_what_they_import(packaged: Path) -> None:
     names = set(ZipFile(packaged / "deployment.zip").namelist())
     assert {"app.py", "chalice/app.py", "facet/function.py", "avatars/tasks.py", "migrations/schema.py"} <= names
