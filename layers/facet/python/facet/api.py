@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
-from uuid import uuid4
 
 from facet import http
 from facet.function import Function
@@ -65,8 +64,7 @@ class Api:
         try:
             function, request = self._target(request)
         except _Unrouted as unrouted:
-            request_id = getattr(context, "aws_request_id", None) or str(uuid4())
-            return refusal(unrouted.problem, request, request_id=request_id, kept=unrouted.kept)
+            return refusal(unrouted.problem, request, request_id=http.invocation_id(context), kept=unrouted.kept)
         return function.respond(request, context)
 
     def _target(self, request: Request) -> tuple[Function, Request]:
@@ -88,9 +86,8 @@ class Api:
         if not found:
             near = [route.function for route in candidates if _resembles(route.path, path)]
             raise _Unrouted(NotFound(), near or self._functions.values())
-        allowed = {route.method for route in found}
-        allow = {"Allow": ", ".join(sorted(allowed | {"HEAD"} if "GET" in allowed else allowed))}
-        raise _Unrouted(MethodNotAllowed(headers=allow), [route.function for route in found])
+        allowed = MethodNotAllowed.but({route.method for route in found})
+        raise _Unrouted(allowed, [route.function for route in found])
 
 
 def _resembles(pattern: str, path: str) -> bool:

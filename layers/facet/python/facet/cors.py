@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
-from uuid import uuid4
 
-from facet.http import Answers, Request, Response
+from facet.http import Answers, Request, Response, invocation_id
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 HEADERS = tuple(
@@ -55,8 +54,7 @@ class CrossOrigin:
                 ("access-control-allow-headers", ", ".join(HEADERS)),
                 ("access-control-max-age", str(MAX_AGE)),
             ]
-        request_id = getattr(context, "aws_request_id", None) or str(uuid4())
-        return Response(204, headers=[("vary", "Origin"), *granted, ("x-request-id", request_id)])
+        return Response(204, headers=[("vary", "Origin"), *granted, ("x-request-id", invocation_id(context))])
 
     def _granted(self, request: Request) -> list[tuple[str, str]]:
         origin = request.headers.get("origin", "")

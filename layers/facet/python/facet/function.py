@@ -8,7 +8,6 @@ from datetime import datetime
 from http import HTTPStatus
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
-from uuid import uuid4
 
 from chalice.app import Chalice
 from chalice.app import Request as ChaliceRequest
@@ -201,7 +200,7 @@ class Function(Chalice):
     @contextmanager
     def _invocation(self, context: Any, traceparent: object) -> Iterator[str]:
         """What is logged and traced meanwhile belongs to this invocation, whose id this yields."""
-        request_id = getattr(context, "aws_request_id", None) or str(uuid4())
+        request_id = http.invocation_id(context)
         with (
             log.context(function=self.app_name, request_id=request_id),
             tracing.invocation(self.app_name, request_id, traceparent),
@@ -256,10 +255,7 @@ class Function(Chalice):
                 return path, method, named
         if not found:
             raise NotFound()
-        allowed = {known for _, path, _ in found for known in self.routes[path]}
-        raise MethodNotAllowed(
-            headers={"Allow": ", ".join(sorted(allowed | {"HEAD"} if "GET" in allowed else allowed))}
-        )
+        raise MethodNotAllowed.but({known for _, path, _ in found for known in self.routes[path]})
 
 
 def _traceparent(event: Event) -> object:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote
+from uuid import uuid4
 
 Event = Mapping[str, Any]
 Pairs = tuple[tuple[str, str], ...]
@@ -81,6 +82,11 @@ class Answers(Protocol):
     def respond(self, request: Request, context: Any) -> Response:
         """The answer, failures included. `context` is the runtime's, or facet.context.Context."""
         raise NotImplementedError
+
+
+def invocation_id(context: Any) -> str:
+    """What the runtime calls the invocation; a new id where it has none."""
+    return getattr(context, "aws_request_id", None) or str(uuid4())
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Failures as answers: RFC 9457 problem details, or the old system's {"detail": …} for its clients."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -79,6 +79,11 @@ class MethodNotAllowed(Problem):
     """The path exists, but not with this method. `Allow` names the methods it takes."""
 
     status, code, title = 405, "METHOD_NOT_ALLOWED", "Method Not Allowed"
+
+    @classmethod
+    def but(cls, methods: Set[str]) -> "MethodNotAllowed":
+        """Only these; what may be read by GET may be asked for by HEAD."""
+        return cls(headers={"Allow": ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))})
 
 
 class MalformedBody(Problem):

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
-from uuid import uuid4
 
 from facet import log
 from facet.cors import CrossOrigin
-from facet.http import Answers, Request, Response
+from facet.http import Answers, Request, Response, invocation_id
 from facet.problems import BodyTooLarge, Problem, refusal
 
 MAX_BODY = 6_291_456  # bytes: what Lambda takes, so that nothing depends on where a function runs
@@ -61,8 +60,7 @@ def too_large(request: Request, context: Any, answers: Answers | None = None) ->
 
 def refuse(answers: Answers | None, request: Request, problem: Problem, context: Any) -> Response:
     """The problem in place of an answer, readable for pages of other origins where the answer would be."""
-    request_id = getattr(context, "aws_request_id", None) or str(uuid4())
-    response = refusal(problem, request, request_id=request_id)
+    response = refusal(problem, request, request_id=invocation_id(context))
     return answers.with_origin(response, request) if isinstance(answers, CrossOrigin) else response
 
 

@@ -14,11 +14,10 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
-from uuid import uuid4
 
 from facet import log
 from facet.function import Function
-from facet.http import Request, Response, finished
+from facet.http import Request, Response, finished, invocation_id
 from facet.problems import Problem, UnsupportedMediaType
 
 _REQUIRED = ("specversion", "id", "source", "type")
@@ -41,7 +40,7 @@ class Receiver:
     def respond(self, request: Request, context: Any) -> Response:
         if request.method != "POST" or not (self._function.consumes or self._function.is_scheduled):
             return self._function.respond(request, context)
-        request_id = getattr(context, "aws_request_id", None) or str(uuid4())
+        request_id = invocation_id(context)
         with log.context(function=self._function.app_name, request_id=request_id):
             try:
                 event = event_from(request)
