@@ -41,7 +41,11 @@ def settings(source: Source) -> Document:
 def settings_about(source: Source) -> str:
     needed = ", ".join(setting.name for setting in source.plain if setting.default is None)
     secret = ", ".join(setting.name for setting in source.secrets)
-    return f"The settings of all functions. To be filled in: {needed}. The Secret {SECRETS} has the others: {secret}."
+    return (
+        f"The settings of all functions. To be filled in: {needed}; CORS_ORIGINS for browsers; TRUSTED_PROXIES, the "
+        "network of what stands in front, or all clients count as one address. "
+        f"The Secret {SECRETS} has the others: {secret}."
+    )
 
 
 def account() -> Document:

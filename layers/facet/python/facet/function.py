@@ -226,6 +226,8 @@ class Function(Chalice):
                 return _response(super().__call__(events.rest_event(request, resource), context))
             finally:
                 _request.reset(token)
+                _current.set(None)  # a warm thread keeps nobody's body
+                _context.set(None)
         except Problem as problem:
             return self._render(problem, request)
 
