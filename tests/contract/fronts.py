@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 from uuid import uuid4
 
 import httpx
+import pytest
 
 from facet import loading
 from facet.adapters import asgi, wsgi
@@ -44,6 +45,11 @@ def client(front: str, local: Local, function: str | None = None) -> httpx.Clien
 def chosen() -> str:
     """The front through which tests/functions goes: FACET_TEST_ADAPTER, one of FRONTS."""
     return os.environ.get("FACET_TEST_ADAPTER", "gateway")
+
+
+def not_through(*fronts: str, reason: str) -> pytest.MarkDecorator:
+    """Marks a test of tests/functions that says nothing of the functions where these stand before them."""
+    return pytest.mark.skipif(chosen() in fronts, reason=reason)
 
 
 @cache

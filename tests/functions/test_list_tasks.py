@@ -7,11 +7,13 @@ import psycopg
 import pytest
 
 from facet.settings import settings
+from tests.contract import fronts
 from tests.functions import api
 
 Sql = psycopg.Connection[tuple[Any, ...]]
 
 TASKS = "/3d-model-generation/tasks"
+LAST_ONE_ONLY = fronts.not_through("alb", reason="without multi-value headers a balancer keeps one value of each name")
 
 
 def listed(headers: dict[str, str], query: str = "", *, integrations: bool = False) -> api.Answer:
@@ -76,6 +78,7 @@ def test_what_is_made_and_deleted_meanwhile_moves_no_page(sql: Sql, photo: bytes
     assert uuids(listed(headers, f"?limit=2&cursor={cursor}")) == names[3:]
 
 
+@LAST_ONE_ONLY
 def test_the_link_keeps_the_filters_and_the_path(photo: bytes) -> None:
     key = api.new_key()
     for _ in range(2):
@@ -100,7 +103,7 @@ def test_the_link_keeps_the_filters_and_the_path(photo: bytes) -> None:
     ("query", "expected"),
     [
         ("?status=PENDING", {"waiting"}),
-        ("?status=FAILED&status=CANCELLED", {"failed", "cancelled"}),
+        pytest.param("?status=FAILED&status=CANCELLED", {"failed", "cancelled"}, marks=LAST_ONE_ONLY),
         ("?status=FAILED,PENDING", {"failed", "waiting"}),
         ("?status=SUCCESS", set()),
     ],

@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from avatars.api_keys import ApiKeyNotFound
+from tests.contract import fronts
 from tests.functions import api
 
 Sql = psycopg.Connection[tuple[Any, ...]]
@@ -65,7 +66,10 @@ def test_another_users_key_is_not_found() -> None:
 
 @pytest.mark.parametrize(
     "garbage",
-    ["x", "0", "-1", "+1", "1.0", "1e0", "%201", "1_0", "0x1", "%EF%BC%91", 2**63, 10**30, "9" * 2000, "1%0A"],
+    [
+        *("x", "0", "-1", "+1", "1.0", "1e0", "%201", "1_0", "0x1", "%EF%BC%91", 2**63, 10**30, "9" * 2000),
+        pytest.param("1%0A", marks=fronts.not_through("gcf", reason="functions-framework answers 404 to a newline")),
+    ],
 )
 def test_what_is_no_id_is_not_found(garbage: object) -> None:
     person = api.person()
