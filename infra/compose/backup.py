@@ -16,7 +16,7 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
-from infra.compose import broker, database, folder
+from infra.compose import broker, database, folder, servers
 from infra.compose.folder import BackupFailed
 from infra.compose.storage import Store, index
 
@@ -78,13 +78,14 @@ def _time(text: str) -> time:
         ) from None
 
 
-def main(arguments: Sequence[str], at: Mapping[str, str] = os.environ) -> int:
+def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
     """0, or 1 for a failure, which is told."""
     parser = argparse.ArgumentParser(prog="python -m infra.compose.backup")
     parser.add_argument("--daily", action="store_true", help="every day at BACKUP_TIME, until the process ends")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # what is unfinished is removed
     try:
+        at = servers.named_in(environment)
         (daily if options.daily else make)(at, Path(at.get("BACKUP_ROOT") or "/backups"))
     except BackupFailed as failure:
         sys.stderr.write(f"No backup was made. {failure}\n")

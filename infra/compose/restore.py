@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from infra.compose import broker, database, folder
+from infra.compose import broker, database, folder, servers
 from infra.compose.folder import BackupFailed
 from infra.compose.storage import Store
 
@@ -30,15 +30,16 @@ def check_empty(at: Mapping[str, str], *, force: bool) -> None:
         )
 
 
-def main(arguments: Sequence[str], at: Mapping[str, str] = os.environ) -> int:
+def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
     """0, or 1 for a failure, which is told."""
     parser = argparse.ArgumentParser(prog="python -m infra.compose.restore")
     parser.add_argument("name", help="the backup's folder, such as 20261123T023000Z")
     parser.add_argument("--force", action="store_true", help="also into a stack that is not empty")
     parser.add_argument("--check", action="store_true", help="find out whether it could be done, and change nothing")
     options = parser.parse_args(arguments)
-    root = Path(at.get("BACKUP_ROOT") or "/backups")
+    root = Path(environment.get("BACKUP_ROOT") or "/backups")
     try:
+        at = servers.named_in(environment)
         backup = root / Path(options.name).name
         if backup not in folder.finished(root):
             there = ", ".join(each.name for each in folder.finished(root)[-5:]) or "none"

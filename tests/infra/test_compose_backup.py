@@ -18,9 +18,10 @@ import pytest
 from botocore.config import Config
 
 from facet import broker, db
-from infra.compose import backup, folder, restore
+from infra.compose import backup, folder, restore, servers
 from infra.compose.folder import BackupFailed
 from infra.compose.storage import CONTENTS, index
+from local import deploy
 from local.testing import Local
 from local.testing.services import management
 from tests.conftest import PROJECT, Settings
@@ -231,6 +232,7 @@ def test_a_backup_that_fails_leaves_nothing_behind(stack: Stack) -> None:
     [
         ({"POSTGRES_PORT": "9"}, "PostgreSQL"),
         ({"RABBITMQ_PASSWORD": "wrong"}, "RabbitMQ"),
+        ({"RABBITMQ_MANAGEMENT_URL": "", "MINIO_HOST": ""}, "Not set: RABBITMQ_MANAGEMENT_URL, MINIO_HOST"),
         ({"BACKUP_ROOT": "/proc/backups"}, "BACKUP_USER"),
     ],
 )
@@ -242,6 +244,13 @@ def test_a_failure_names_its_cause_and_shows_no_secret(stack: Stack, changed: di
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert stack.at["POSTGRES_PASSWORD"] not in done.stderr
+
+
+def test_what_the_environment_leaves_out_is_as_the_template_has_it(stack: Stack) -> None:
+    settings = {setting.name: setting.default for setting in deploy.read(PROJECT / "template.yaml").settings}
+    assert {name: settings[name] for name in servers.DEFAULTS} == servers.DEFAULTS
+    left_out = {name: value for name, value in stack.at.items() if name not in servers.DEFAULTS}
+    assert servers.named_in({**left_out, "POSTGRES_PORT": ""}) == left_out | servers.DEFAULTS
 
 
 def test_a_second_backup_at_the_same_time_is_refused(stack: Stack) -> None:
