@@ -1,9 +1,7 @@
 """Azure Functions: the app that is uploaded, run by Azure's library for it (Python 3.13), before real servers."""
 
-import io
 import json
 import re
-import struct
 import subprocess
 import sys
 from base64 import b64decode, b64encode
@@ -12,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
-from facet import broker, objects
+from facet import broker
 from local import deploy
 from local.testing import Local
 from tests.conftest import PROJECT, Settings
 from tests.functions import api
 from tests.functions.conftest import Queue
-from tests.servers import postgres
+from tests.infra import tasks
 from tests.stacks import free_port
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,127}")  # what Azure calls a function
@@ -91,36 +88,18 @@ def azure(folder: Path, clean: Settings, project: Local) -> Iterator[Worker]:
         broker.close()
 
 
-def photo() -> bytes:
-    out = io.BytesIO()
-    Image.linear_gradient("L").convert("RGB").save(out, "JPEG")
-    return out.getvalue()
-
-
 def sent(content: object) -> dict[str, Any]:
     return {"headers": {"content-type": "application/json"}, "body": json.dumps(content).encode()}
 
 
-def status(settings: Settings, task: str) -> str:
-    with postgres(settings) as conn:
-        [(found,)] = conn.execute("SELECT status FROM tasks WHERE request_uuid = %s", (task,)).fetchall()
-    return str(found)
-
-
 @pytest.fixture
 def task(azure: Worker) -> str:
-    """A task that waits for its agent."""
-    return str(api.create(api.person().headers, photo()).json()["request_uuid"])
+    return tasks.waiting()
 
 
 @pytest.fixture
 def result(task: str, clean: Settings) -> bytes:
-    """What its agent says of its model, which lies in the bucket."""
-    text = b'{"asset": {"version": "2.0"}}   '
-    model = struct.pack("<4sIII4s", b"glTF", 2, 20 + len(text), len(text), b"JSON") + text
-    bucket = clean["MINIO_3D_FILES_BUCKET"]
-    objects.put(bucket, f"{task}.glb", model, content_type="model/gltf-binary")
-    return json.dumps(api.result_message(task, bucket)).encode()
+    return tasks.result(clean, task)
 
 
 def test_every_route_of_the_template_is_a_function_that_anybody_may_call(azure: Worker) -> None:
@@ -156,14 +135,14 @@ def test_somebody_registers_signs_in_and_has_a_photo_taken(azure: Worker, clean:
     _, _, body = azure.request("POST", "/api/v1/users/authorization", **sent(who), by="authorize_user")
     form = {"access-token": json.loads(body)["access_token"], "content-type": "multipart/form-data; boundary=b"}
     head = b'--b\r\ncontent-disposition: form-data; name="task_source_file"; filename="me.jpg"\r\n\r\n'
-    tasks = "/api/v1/3d-model-generation/tasks"
+    path = "/api/v1/3d-model-generation/tasks"
     code, headers, body = azure.request(
-        "POST", tasks, headers=form, body=head + photo() + b"\r\n--b--\r\n", by="create_task"
+        "POST", path, headers=form, body=head + tasks.photo() + b"\r\n--b--\r\n", by="create_task"
     )
     assert code == 201, body
     task = json.loads(body)["request_uuid"]
     assert headers["location"].endswith(task)
-    _, _, body = azure.request("GET", f"{tasks}/{task}/status", headers=form, by="get_task_status")
+    _, _, body = azure.request("GET", f"{path}/{task}/status", headers=form, by="get_task_status")
     assert json.loads(body)["status"] == "PENDING"
 
 
@@ -186,7 +165,7 @@ def test_a_result_ends_its_task_and_one_that_means_nothing_is_put_aside(
     azure: Worker, task: str, result: bytes, clean: Settings
 ) -> None:
     assert azure.message(result)["error"] is None
-    assert status(clean, task) == "SUCCESS"
+    assert tasks.status(clean, task) == "SUCCESS"
     assert azure.message(b'\xff{"cut o')["error"] is None
     [(body, _)] = Queue(clean).take(f"{clean['RABBITMQ_TASKS_RESULTS_QUEUE']}.dead")
     assert body == b'\xff{"cut o'
@@ -195,10 +174,10 @@ def test_a_result_ends_its_task_and_one_that_means_nothing_is_put_aside(
 def test_a_timer_calls_a_scheduled_function(azure: Worker, clean: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(broker, "publish", _away)
-        task = str(api.create(api.person().headers, photo()).json()["request_uuid"])
-    assert status(clean, task) == "INITIAL"
+        task = tasks.waiting()
+    assert tasks.status(clean, task) == "INITIAL"
     assert azure.invoke("relay_outbox", "json", json.dumps({"IsPastDue": False}))["error"] is None
-    assert status(clean, task) == "PENDING"
+    assert tasks.status(clean, task) == "PENDING"
 
 
 def _away(**_: object) -> None:

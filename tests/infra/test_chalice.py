@@ -30,7 +30,7 @@ from tests.conftest import PROJECT, Settings
 from tests.functions import api
 from tests.functions.conftest import Queue
 from tests.infra.conftest import Files
-from tests.infra.test_gcp import photo, status
+from tests.infra.tasks import photo, status
 from tests.servers import postgres
 from tests.stacks import free_port, until
 

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,16 +24,11 @@ from tests.conftest import PROJECT, Settings
 from tests.infra import manifests
 from tests.infra.conftest import Files
 from tests.infra.manifests import Document
+from tests.stacks import free_port
 
 PATIENCE = 30.0
 Rendered = Callable[[str], Files]
 PERSON = {"name": "Ada", "email": "ada@example.com", "password": "correct horse battery staple"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def import_path() -> str:

@@ -1,9 +1,7 @@
 """Google Cloud Run functions: the folder that is uploaded, under Google's own functions-framework and real servers."""
 
-import io
 import json
 import os
-import struct
 import subprocess
 import sys
 import time
@@ -13,14 +11,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from PIL import Image
 
-from facet import broker, objects
+from facet import broker
 from local.testing import Local
 from tests.conftest import PROJECT, Settings
 from tests.functions import api
 from tests.functions.conftest import Queue
-from tests.servers import postgres
+from tests.infra import tasks
 from tests.stacks import free_port
 
 BINARY = {"ce-specversion": "1.0", "ce-id": "1", "ce-type": "dev.facet.result", "ce-source": "/facet/results"}
@@ -75,32 +72,14 @@ def _await(process: subprocess.Popen[bytes], client: httpx.Client) -> None:
             return
 
 
-def photo() -> bytes:
-    out = io.BytesIO()
-    Image.linear_gradient("L").convert("RGB").save(out, "JPEG")
-    return out.getvalue()
-
-
-def status(settings: Settings, task: str) -> str:
-    with postgres(settings) as conn:
-        [(found,)] = conn.execute("SELECT status FROM tasks WHERE request_uuid = %s", (task,)).fetchall()
-    return str(found)
-
-
 @pytest.fixture
 def task(start: Start) -> str:
-    """A task that waits for its agent."""
-    return str(api.create(api.person().headers, photo()).json()["request_uuid"])
+    return tasks.waiting()
 
 
 @pytest.fixture
 def result(task: str, clean: Settings) -> bytes:
-    """What its agent says of its model, which lies in the bucket."""
-    bucket = clean["MINIO_3D_FILES_BUCKET"]
-    text = b'{"asset": {"version": "2.0"}}   '
-    model = struct.pack("<4sIII4s", b"glTF", 2, 20 + len(text), len(text), b"JSON") + text
-    objects.put(bucket, f"{task}.glb", model, content_type="model/gltf-binary")
-    return json.dumps(api.result_message(task, bucket)).encode()
+    return tasks.result(clean, task)
 
 
 def test_one_service_registers_a_person_signs_them_in_and_takes_their_photo(start: Start, clean: Settings) -> None:
@@ -108,7 +87,7 @@ def test_one_service_registers_a_person_signs_them_in_and_takes_their_photo(star
     with start("api") as client:
         assert client.post("/api/v1/users/registration", json=who).status_code == 201
         tokens = client.post("/api/v1/users/authorization", json=who).json()
-        files = {"task_source_file": ("me.jpg", photo(), "image/jpeg")}
+        files = {"task_source_file": ("me.jpg", tasks.photo(), "image/jpeg")}
         mine = {"access-token": tokens["access_token"]}
         made = client.post("/api/v1/3d-model-generation/tasks", headers=mine, files=files)
         assert made.status_code == 201
@@ -154,7 +133,7 @@ def test_a_body_that_is_too_large_is_refused_as_everywhere(start: Start) -> None
 def test_a_result_that_comes_as_an_event_ends_its_task(start: Start, task: str, result: bytes, clean: Settings) -> None:
     with start("consume_results") as client:
         assert client.post("/", content=result, headers=BINARY | JSON).status_code == 200
-        assert status(clean, task) == "SUCCESS"
+        assert tasks.status(clean, task) == "SUCCESS"
         again = {"specversion": "1.0", "id": "2", "type": "t", "source": "s", "data": json.loads(result)}
         structured = {"content-type": "application/cloudevents+json"}
         assert client.post("/", json=again, headers=structured).status_code == 200
@@ -176,17 +155,17 @@ def test_an_event_that_meets_no_database_is_answered_500_so_that_it_comes_again(
 ) -> None:
     with start("consume_results", POSTGRES_PORT=str(free_port())) as client:
         assert client.post("/", content=result, headers=BINARY | JSON).status_code == 500
-    assert status(clean, task) == "PENDING"
+    assert tasks.status(clean, task) == "PENDING"
 
 
 def test_a_schedule_is_a_request_without_a_body(start: Start, clean: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(broker, "publish", _away)
-        task = str(api.create(api.person().headers, photo()).json()["request_uuid"])
-    assert status(clean, task) == "INITIAL"
+        task = tasks.waiting()
+    assert tasks.status(clean, task) == "INITIAL"
     with start("relay_outbox") as client:
         assert client.post("/", headers=BINARY).status_code == 200
-    assert status(clean, task) == "PENDING"
+    assert tasks.status(clean, task) == "PENDING"
 
 
 def _away(**_: object) -> None:

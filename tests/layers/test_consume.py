@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -29,6 +28,7 @@ from facet.settings import settings
 from tests.conftest import PROJECT, Settings
 from tests.layers.test_broker import Proxy, taken
 from tests.servers import management, postgres
+from tests.stacks import free_port
 
 Sql = psycopg.Connection[tuple[Any, ...]]
 PATHS = [PROJECT, PROJECT / "layers/facet/python", PROJECT / "shared"]
@@ -288,11 +288,6 @@ def parameters_of(settings: Settings) -> pika.ConnectionParameters:
     return pika.ConnectionParameters(
         settings["RABBITMQ_HOST"], int(settings["RABBITMQ_PORT"]), settings["RABBITMQ_VHOST"], account
     )
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def test_a_broker_that_is_away_at_the_start_is_waited_for(
