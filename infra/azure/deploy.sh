@@ -1,6 +1,7 @@
 #!/bin/sh
 # Deploys Facet to Azure Functions. Run it in Facet's folder; README.md beside it explains each command.
 set -eu
+trap 'exit 130' INT TERM # else what EXIT cleans up would stay
 
 usage() {
     sed -n 's/^# *usage: //p' "$0"
@@ -60,6 +61,7 @@ secret() {
     needs_cloud
     grep -qx "$1" "$rendered/secrets.txt" || stop "There is no secret $1." "one of: $(tr '\n' ' ' <"$rendered/secrets.txt")"
     printf 'Value of %s: ' "$1"
+    trap 'stty echo 2>/dev/null || true' EXIT
     stty -echo 2>/dev/null || true
     IFS= read -r value
     stty echo 2>/dev/null || true
