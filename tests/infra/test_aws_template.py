@@ -139,6 +139,12 @@ def test_an_environment_gives_every_parameter_that_has_no_default(environment: s
     assert needed <= set(ENVIRONMENTS[environment]) <= set(declared)
 
 
+def test_every_environment_is_asked_for_the_same() -> None:
+    first, *others = ({name for name, value in each.items() if "<" in value} for each in ENVIRONMENTS.values())
+    assert others
+    assert all(each == first for each in others)
+
+
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_nothing_secret_is_configured(environment: str) -> None:
     hidden = {name for name, parameter in DOCUMENT["Parameters"].items() if "NoEcho" in parameter}
