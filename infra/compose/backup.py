@@ -44,7 +44,7 @@ def make(at: Mapping[str, str], root: Path) -> Path:
 
 def daily(at: Mapping[str, str], root: Path, *, sleep: Callable[[float], None] = clock.sleep) -> None:
     """Make one at BACKUP_TIME and keep BACKUP_KEEP, until the process ends. A failed one is tried again."""
-    when, keep = _time(at.get("BACKUP_TIME") or "02:30"), int(at.get("BACKUP_KEEP") or 14)
+    when, keep = _time(at.get("BACKUP_TIME") or "02:30"), _count(at.get("BACKUP_KEEP") or "14")
     due = following(datetime.now(UTC), when)
     WORKS.touch()
     _say(f"the next backup is made at {due:%Y-%m-%d %H:%M} UTC")
@@ -76,6 +76,12 @@ def _time(text: str) -> time:
         raise BackupFailed(
             f"BACKUP_TIME is {text!r}, and has to be a time such as 02:30. Correct it in .env."
         ) from None
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise BackupFailed(f"BACKUP_KEEP is {text!r}, and has to be a number of backups. Correct it in .env.")
+    return int(text)
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:

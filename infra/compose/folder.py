@@ -42,6 +42,11 @@ def begun(root: Path) -> Iterator[Path]:
             while (named := root / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")).exists():
                 time.sleep(0.1)  # a name is a second
             draft.rename(named)
+        except OSError as error:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise BackupFailed(
+                f"{root} cannot hold it ({error.strerror or error}). Make room there, or let BACKUP_KEEP be less."
+            ) from error
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise

@@ -1,5 +1,6 @@
 """Backups: made of real servers while they work, verifiable, and put back into an empty stack."""
 
+import errno
 import json
 import os
 import struct
@@ -251,6 +252,19 @@ def test_what_the_environment_leaves_out_is_as_the_template_has_it(stack: Stack)
     assert {name: settings[name] for name in servers.DEFAULTS} == servers.DEFAULTS
     left_out = {name: value for name, value in stack.at.items() if name not in servers.DEFAULTS}
     assert servers.named_in({**left_out, "POSTGRES_PORT": ""}) == left_out | servers.DEFAULTS
+
+
+def test_a_full_disk_is_a_failure_that_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(BackupFailed, match="No space left on device"), folder.begun(tmp_path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert [each.name for each in tmp_path.iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("wrong", [{"BACKUP_TIME": "soon"}, {"BACKUP_KEEP": "all"}, {"BACKUP_KEEP": "0"}])
+def test_a_plan_that_cannot_be_followed_is_told(wrong: dict[str, str], tmp_path: Path) -> None:
+    (name,) = wrong
+    with pytest.raises(BackupFailed, match=rf"{name} is '{wrong[name]}'.*\.env"):
+        backup.daily(wrong, tmp_path)
 
 
 def test_a_second_backup_at_the_same_time_is_refused(stack: Stack) -> None:
