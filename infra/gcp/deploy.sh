@@ -71,12 +71,16 @@ assemble() {
     done
 }
 
-# deploy_function NAME: a Cloud Run function of the line that functions.txt has of it
-deploy_function() {
+# described NAME: the line that functions.txt has of it, as variables
+described() {
     line=$(grep "^$1 " "$rendered/functions.txt") || stop "There is no function $1." "one of functions.txt"
     read -r entry memory seconds concurrency instances who _ <<EOL
 $line
 EOL
+}
+
+deploy_function() {
+    described "$1"
     service=facet-$(echo "$entry" | tr _ -)
     access=--no-allow-unauthenticated
     [ "$who" != anybody ] || access=--allow-unauthenticated
@@ -137,7 +141,7 @@ run_job() {
     needs_settings
     # shellcheck disable=SC2046 # the words of surroundings are its arguments
     google run jobs deploy facet-operate --image="$image" --command=python \
-        --args="^|^-m|facet.invoke|$1${2:+|$2}" $(surroundings) --memory=1Gi --task-timeout=300 --max-retries=0
+        --args="^|^-m|facet.invoke|$1${2:+|$2}" $(surroundings "FACET_TIMEOUT: '300'") --memory=1Gi --task-timeout=300 --max-retries=0
     google run jobs execute facet-operate --region="$REGION" --wait
 }
 
@@ -160,9 +164,10 @@ schedules() {
 results() {
     needs_cloud
     needs_settings
+    described consume_results
     # shellcheck disable=SC2046 # the words of surroundings are its arguments
     google run worker-pools deploy facet-results --image="$image" --command=python --args=-m,facet.consume \
-        $(surroundings) --cpu=1 --memory=512Mi --scaling="${CONSUMERS:-1}"
+        $(surroundings "FACET_TIMEOUT: '$seconds'") --cpu=1 --memory="$memory" --scaling="${CONSUMERS:-1}"
 }
 
 command=${1:-}

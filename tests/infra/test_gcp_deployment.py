@@ -85,7 +85,8 @@ def test_what_nobody_may_call_is_called_by_the_scheduler_alone(google: Commands)
 def test_results_are_consumed_by_a_pool_of_the_image(google: Commands) -> None:
     assert google.run("results", IMAGE="registry.example.org/facet:1", SQL="mine:europe-west1:facet").returncode == 0
     [call] = google.of("worker-pools deploy facet-results")
-    assert "--image=registry.example.org/facet:1 --args=-m,facet.consume --scaling=1" in call
+    assert "--image=registry.example.org/facet:1 --args=-m,facet.consume --memory=512Mi --scaling=1" in call
+    assert yaml.safe_load(call.files[call.option("--env-vars-file")])["FACET_TIMEOUT"] == "60"
     assert call.option("--set-cloudsql-instances") == "mine:europe-west1:facet"
 
 
@@ -93,6 +94,8 @@ def test_an_operators_function_is_a_job_and_keeps_its_event_whole(google: Comman
     assert google.run("invoke", "disable_user", '{"email": "a@b.c", "disabled": true}').returncode == 0
     [call] = google.of("jobs deploy facet-operate")
     assert call.option("--args") == '^|^-m|facet.invoke|disable_user|{"email": "a@b.c", "disabled": true}'
+    assert call.option("--task-timeout") == "300"
+    assert yaml.safe_load(call.files[call.option("--env-vars-file")])["FACET_TIMEOUT"] == "300"
     assert google.of("jobs execute facet-operate --wait")
 
 
