@@ -98,7 +98,8 @@ def test_a_schedule_has_its_time(option: list[str], source: str) -> None:
 
 
 def test_a_cloud_event_is_one_message() -> None:
-    event = printed("cloudevent", "--type", "made", "--source", "/here#results", "--subject", "s", "--body", '{"a": 1}')
+    source = "/apis/v1/namespaces/default/rabbitmqsources/agents#results"
+    event = printed("cloudevent", "--type", "made", "--source", source, "--subject", "s", "--body", '{"a": 1}')
     (message,) = messages_from(event)
     assert (message.type, message.queue, json.loads(message.body)) == ("made", "results", {"a": 1})
 
