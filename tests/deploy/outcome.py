@@ -46,7 +46,8 @@ def of_report(report: Path, code: int) -> Iterator[Outcome]:
 def of_whole(line: str, report: Path, code: int, again: str) -> Outcome:
     """One outcome for a whole pytest run; `again` is the command that runs it alone."""
     cases = list(ElementTree.parse(report).iter("testcase")) if report.exists() else []
-    return Outcome(line, sum(_kind(case) == "passed" for case in cases), failed=bool(code), note=again if code else "")
+    passed = sum(_kind(case) == "passed" for case in cases)
+    return Outcome(line, passed, failed=bool(code), note=again if code else _skipped(cases))
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
@@ -57,11 +58,16 @@ def table(outcomes: Sequence[Outcome]) -> str:
 def _of_module(module: str, cases: Sequence[Element]) -> Outcome:
     path = PROJECT / (module.replace(".", "/") + ".py")
     kinds = Counter(_kind(case) for case in cases)
-    skipped = dict.fromkeys(skip.get("message", "") for case in cases if (skip := case.find("skipped")) is not None)
     if kinds["failed"]:
         command = f".venv/bin/python -m pytest --deploy {path.relative_to(PROJECT)}"
         return Outcome(_title(path), failed=True, note=command)
-    return Outcome(_title(path), kinds["passed"], note="; ".join(skipped))
+    return Outcome(_title(path), kinds["passed"], note=_skipped(cases))
+
+
+def _skipped(cases: Sequence[Element]) -> str:
+    """The reasons, each once."""
+    found = (case.find("skipped") for case in cases)
+    return "; ".join(dict.fromkeys(skip.get("message", "") for skip in found if skip is not None))
 
 
 def _title(path: Path) -> str:
