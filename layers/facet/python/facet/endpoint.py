@@ -139,6 +139,6 @@ class Endpoint:
 
 
 def _check(response: Response) -> None:
-    for name, value in [*response.headers, *(("set-cookie", cookie) for cookie in response.cookies)]:
+    for name, value in response.fields:
         if not value.isprintable() or not name.isascii() or not value.isascii():
             raise ValueError(f"the header {name} of an answer cannot be sent")

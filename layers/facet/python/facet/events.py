@@ -176,6 +176,6 @@ def _body_of(response: Response) -> dict[str, Any]:
 
 def _lists(response: Response) -> dict[str, list[str]]:
     lists: dict[str, list[str]] = {}
-    for name, value in [*response.headers, *(("set-cookie", cookie) for cookie in response.cookies)]:
+    for name, value in response.fields:
         lists.setdefault(name.lower(), []).append(value)
     return lists

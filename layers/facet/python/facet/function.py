@@ -272,7 +272,7 @@ class _Reply(ChaliceResponse):
     @classmethod
     def of(cls, response: Response) -> "_Reply":
         values: dict[str, list[str]] = {}
-        for name, value in [*response.headers, *(("set-cookie", cookie) for cookie in response.cookies)]:
+        for name, value in response.fields:
             values.setdefault(name, []).append(value)
         headers = {name: many[0] if len(many) == 1 else many for name, many in values.items()}
         return cls(response.body, headers, response.status)

@@ -72,6 +72,11 @@ class Response:
     headers: list[tuple[str, str]] = field(default_factory=list)
     cookies: list[str] = field(default_factory=list)
 
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """All header fields as they are sent, with one for each cookie."""
+        return [*self.headers, *(("set-cookie", cookie) for cookie in self.cookies)]
+
     def has(self, name: str) -> bool:
         return any(known.lower() == name.lower() for known, _ in self.headers)
 

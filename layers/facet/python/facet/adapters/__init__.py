@@ -18,7 +18,8 @@ MAX_BODY = 6_291_456  # bytes: what Lambda takes, so that nothing depends on whe
 
 # Of one connection only: they reach neither the function nor its client.
 HOP_BY_HOP = frozenset(
-    {"connection", "expect", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+    "connection expect keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
+    "transfer-encoding upgrade".split()
 )
 _URL_CHARACTERS = "/%:@!$&'()*+,;=-._~?#[]"
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -92,8 +93,7 @@ def outgoing(response: Response, method: str) -> tuple[list[tuple[str, str]], by
     """
     body = response.body.encode() if isinstance(response.body, str) else response.body
     body = b"" if method == "HEAD" or response.status in _WITHOUT_BODY else body
-    pairs = [*response.headers, *(("set-cookie", cookie) for cookie in response.cookies)]
-    headers = [_checked(name.lower(), value) for name, value in pairs if name.lower() not in HOP_BY_HOP]
+    headers = [_checked(name.lower(), value) for name, value in response.fields if name.lower() not in HOP_BY_HOP]
     length = next((value for name, value in headers if name == "content-length" and method == "HEAD"), str(len(body)))
     headers = [item for item in headers if item[0] not in ("content-length", "date")]
     if body and not response.has("content-type"):
