@@ -18,6 +18,7 @@ from facet import events, http, inputs, log, messages, tracing
 from facet.endpoint import Endpoint
 from facet.http import Event, Request, Response
 from facet.problems import MethodNotAllowed, NotFound, Problem
+from facet.replies import Reply, response_from
 from facet.settings import settings
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class Function(Chalice):
         self.endpoints.append(declared)
 
         def view(**parameters: str) -> ChaliceResponse:
-            return _Reply.of(declared.answer(_request.get()))
+            return Reply.of(declared.answer(_request.get()))
 
         view.__name__ = declared.view.__name__
         self.route(declared.path, methods=[declared.method], content_types=["*/*"], name=declared.view.__name__)(view)
@@ -223,7 +224,7 @@ class Function(Chalice):
             request = replace(request, method=method, path_parameters=parameters)
             token = _request.set(request)
             try:
-                return _response(super().__call__(events.rest_event(request, resource), context))
+                return response_from(super().__call__(events.rest_event(request, resource), context))
             finally:
                 _request.reset(token)
                 _current.set(None)  # a warm thread keeps nobody's body
@@ -241,10 +242,10 @@ class Function(Chalice):
         match response.body:
             case {"Code": _, "Message": str(message)} if response.status_code >= HTTPStatus.BAD_REQUEST:
                 problem = Problem.of_status(response.status_code, message)
-                return _Reply.of(self._render(problem, _request.get()))
-        if isinstance(response, _Reply):
+                return Reply.of(self._render(problem, _request.get()))
+        if isinstance(response, Reply):
             return response
-        return _Reply(response.body, response.headers, response.status_code)
+        return Reply(response.body, response.headers, response.status_code)
 
     def _match(self, request: Request) -> tuple[str, str, dict[str, str]]:
         """The route of a request: Chalice's resource path, the method there and the decoded path parameters."""
@@ -264,29 +265,3 @@ def _traceparent(event: Event) -> object:
     headers = event.get("headers")
     named = headers.items() if isinstance(headers, Mapping) else ()
     return next((value for name, value in named if name.lower() == "traceparent"), None)
-
-
-class _Reply(ChaliceResponse):
-    """A Chalice answer that keeps its bytes: Chalice would decide by content type what is binary."""
-
-    @classmethod
-    def of(cls, response: Response) -> "_Reply":
-        values: dict[str, list[str]] = {}
-        for name, value in response.fields:
-            values.setdefault(name, []).append(value)
-        headers = {name: many[0] if len(many) == 1 else many for name, many in values.items()}
-        return cls(response.body, headers, response.status)
-
-    def to_dict(self, binary_types: list[str] | None = None) -> dict[str, Any]:
-        return super().to_dict(None)
-
-
-def _response(reply: Mapping[str, Any]) -> Response:
-    """The Response in the REST (1.0) answer Chalice gives."""
-    if reply.get("isBase64Encoded"):  # no _Reply: a middleware failed, which Chalice has logged
-        raise Problem()
-    headers = list(reply["headers"].items())
-    headers += [(name, value) for name, values in reply["multiValueHeaders"].items() for value in values]
-    cookies = [value for name, value in headers if name.lower() == "set-cookie"]
-    others = [(name, value) for name, value in headers if name.lower() != "set-cookie"]
-    return Response(reply["statusCode"], reply["body"], others, cookies)

@@ -11,6 +11,7 @@ from chalice.app import Response as ChaliceResponse
 from facet import events
 from facet.adapters import MAX_BODY, answer, outgoing, too_large
 from facet.http import Answers, Request, Response
+from facet.replies import Reply
 
 NextHandler = Callable[[ChaliceRequest | None], ChaliceResponse]
 
@@ -51,16 +52,16 @@ def request_from(native: ChaliceRequest) -> Request:
 def reply_to(method: str, response: Response) -> ChaliceResponse:
     """The answer in Chalice's form. Raises ValueError for what no header may have."""
     headers, _ = outgoing(response, method)
-    values: dict[str, list[str]] = {}
-    for name, value in headers:
-        if name != "content-length":  # API Gateway and `chalice local` write their own
-            values.setdefault("Content-Type" if name == "content-type" else name, []).append(value)
-    named: dict[str, str | list[str]] = {name: each[0] if len(each) == 1 else each for name, each in values.items()}
-    return _Reply("" if method == "HEAD" else response.body, named, response.status)
+    named = [
+        ("Content-Type" if name == "content-type" else name, value)
+        for name, value in headers
+        if name != "content-length"  # API Gateway and `chalice local` write their own
+    ]
+    return _Encoded.of(Response(response.status, "" if method == "HEAD" else response.body, named))
 
 
-class _Reply(ChaliceResponse):
-    """Bytes are binary and travel as base64, text does not, whatever the content type."""
+class _Encoded(Reply):
+    """Bytes travel as base64."""
 
     def to_dict(self, binary_types: list[str] | None = None) -> dict[str, Any]:
         reply = super().to_dict(None)
