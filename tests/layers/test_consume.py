@@ -19,7 +19,7 @@ import pika  # type: ignore[import-untyped]  # pika ships no py.typed
 import psycopg
 import pytest
 
-from facet.consume import main, options_of
+from facet.consume import main
 from facet.consumer import Consumer, Options
 from facet.function import Function
 from facet.messages import Message
@@ -403,11 +403,11 @@ def test_only_a_consumer_is_started(
 
 
 def test_the_options_are_those_of_the_environment() -> None:
-    assert options_of({}) == Options(prefetch=10, grace=25, timeout=30, ready=None)
+    assert Options.read({}) == Options(prefetch=10, grace=25, timeout=30, ready=None)
     given = {"FACET_PREFETCH": "1", "FACET_GRACE": "5", "FACET_TIMEOUT": "60", "FACET_READY_FILE": "/tmp/ready"}
-    assert options_of(given) == Options(prefetch=1, grace=5, timeout=60, ready=Path("/tmp/ready"))
+    assert Options.read(given) == Options(prefetch=1, grace=5, timeout=60, ready=Path("/tmp/ready"))
     with pytest.raises(WrongOption, match="FACET_GRACE is 'soon'"):
-        options_of({"FACET_GRACE": "soon"})
+        Options.read({"FACET_GRACE": "soon"})
 
 
 def test_help_says_which_function_is_meant(capsys: pytest.CaptureFixture[str]) -> None:
@@ -444,6 +444,23 @@ def test_heartbeats_go_on_while_a_message_is_at_work(queue: Queue, monkeypatch: 
     with running(app):
         until(lambda: handled, "the message handled")
     assert (handled, queue.waiting()) == ([False], 0)
+
+
+def test_a_failure_is_logged_without_a_cause_that_it_has_not(queue: Queue, capsys: pytest.CaptureFixture[str]) -> None:
+    app, tries = Function("example"), []
+
+    @app.consumer
+    def handle(message: Message) -> None:
+        tries.append(message.redelivered)
+        if len(tries) == 1:
+            raise ValueError("it does not work")
+
+    queue.publish(b"1")
+    with running(app):
+        until(lambda: len(tries) == 2, "the message tried again")
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    [failure] = [line for line in lines if "tried again" in line["message"]]
+    assert (failure["error"], failure.get("cause")) == ("ValueError", None)
 
 
 def test_a_broker_that_fell_silent_is_noticed(

@@ -133,6 +133,13 @@ def test_what_is_no_traceparent_is_no_trace(text: object) -> None:
     assert log.trace(text) == {}
 
 
+def test_the_cause_of_an_error_is_told_where_it_has_one() -> None:
+    error = ValueError("the outcome")
+    assert log.cause(error) == {}
+    error.__cause__ = OSError("the origin")
+    assert log.cause(error) == {"cause": "OSError('the origin')"}
+
+
 @pytest.mark.parametrize(("level", "count"), [("INFO", 2), ("ERROR", 1)])
 def test_the_level_is_a_setting(level: str, count: int) -> None:
     program = (

@@ -22,12 +22,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from facet import loading
 from facet.consumer import Consumer, Options, Refused
-from facet.options import WrongOption, number, timeout
+from facet.options import WrongOption
 from facet.settings import SettingsError
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -39,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = parser.parse_args(arguments).name
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # before any thread: one of them waits for signals
     try:
-        options = options_of(os.environ)
+        options = Options.read(os.environ)
         function = loading.load(name)
         if not function.consumes:
             raise Refused(f"The function {name} consumes no messages; consume_results does.")
@@ -50,17 +49,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"facet.consume: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def options_of(environment: Mapping[str, str]) -> Options:
-    """By FACET_PREFETCH, FACET_GRACE, FACET_TIMEOUT and FACET_READY_FILE. Raises WrongOption."""
-    ready = environment.get("FACET_READY_FILE")
-    return Options(
-        prefetch=number(environment, "FACET_PREFETCH", 10, int, 1, 1000),
-        grace=number(environment, "FACET_GRACE", 25.0, float, 1, 86_400),
-        timeout=timeout(environment),
-        ready=Path(ready) if ready else None,
-    )
 
 
 def _watch(consumer: Consumer, grace: float) -> None:

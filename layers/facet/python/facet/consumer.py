@@ -3,7 +3,7 @@
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,6 +24,7 @@ from facet.adapters.amqp import Unmappable, connect, message_from, pause_after, 
 from facet.context import Context
 from facet.function import Function
 from facet.messages import Message
+from facet.options import number, timeout
 from facet.problems import Problem
 from facet.settings import settings
 
@@ -46,6 +47,17 @@ class Options:
     grace: float = 25.0
     timeout: float = 30.0
     ready: Path | None = None
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "Options":
+        """By FACET_PREFETCH, FACET_GRACE, FACET_TIMEOUT and FACET_READY_FILE. Raises WrongOption."""
+        ready = environ.get("FACET_READY_FILE")
+        return cls(
+            prefetch=number(environ, "FACET_PREFETCH", cls.prefetch, int, 1, 1000),
+            grace=number(environ, "FACET_GRACE", cls.grace, float, 1, 86_400),
+            timeout=timeout(environ, cls.timeout),
+            ready=Path(ready) if ready else None,
+        )
 
 
 class Consumer:
@@ -187,7 +199,7 @@ def _report(error: Exception, request_id: str) -> None:
         "the message is kept and tried again: %s",
         told,
         exc_info=None if isinstance(error, Problem) else error,
-        extra={"request_id": request_id, "cause": repr(error.__cause__)},
+        extra={"request_id": request_id, **log.cause(error)},
     )
 
 

@@ -82,8 +82,7 @@ class Endpoint:
             log.get().error("%s %s failed", self.method, self.path, exc_info=error)
             return Problem()
         if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            because = {"cause": repr(error.__cause__)} if error.__cause__ else {}
-            log.get().warning("%s: %s", error.code, error.detail, extra=because)
+            log.get().warning("%s: %s", error.code, error.detail, extra=log.cause(error))
         return error
 
     def _respond(self, request: Request) -> Response:

@@ -55,6 +55,11 @@ def trace(traceparent: object) -> dict[str, str]:
     return {"trace_id": match[1]} if match else {}
 
 
+def cause(error: Exception) -> dict[str, str]:
+    """What brought an error about, as a field for `extra`; nothing where it came by itself."""
+    return {"cause": repr(error.__cause__)} if error.__cause__ else {}
+
+
 class _Stdout(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:

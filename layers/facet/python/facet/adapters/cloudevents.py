@@ -80,8 +80,7 @@ def _problem(error: Exception) -> Problem:
     if not isinstance(error, Problem):
         log.get().error("the event failed", exc_info=error)
         return Problem()
-    because = {"cause": repr(error.__cause__)} if error.__cause__ else {}
-    log.get().warning("%s: %s", error.code, error.detail, extra=because)
+    log.get().warning("%s: %s", error.code, error.detail, extra=log.cause(error))
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or isinstance(error, MalformedEvent | UnsupportedMediaType):
         return error
     return Problem()
