@@ -43,7 +43,7 @@ def installed(built: Path, lambda_python: Path, tmp_path_factory: pytest.TempPat
     return Deployed(built, tmp_path_factory.mktemp("installed"), settings={})
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running(
     built: Path,
     lambda_python: Path,

@@ -111,11 +111,11 @@ class World:
 
 
 @contextmanager
-def made(build: Path, folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
+def made(build: Path, folder: Path, settings: Mapping[str, str], *, kind: type[Deployed] = Deployed) -> Iterator[World]:
     """What the built `migrate` makes of empty servers, and beside it a system to import from."""
     settings = {**settings, **LIMITS, "LIMIT_TASKS_IN_FLIGHT": "0"}
     with (
-        Deployed(build, folder, settings=settings) as deployed,
+        kind(build, folder, settings=settings) as deployed,
         running(folder / "old-s3", old_system.S3_KEYS) as storage,
     ):
         api.local = deployed

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -29,12 +28,13 @@ from local.testing import Local
 from tests.conftest import PROJECT, Settings
 from tests.functions import api
 from tests.functions.conftest import Queue
+from tests.infra import chalice_package
+from tests.infra.chalice_package import HERE
 from tests.infra.conftest import Files
 from tests.infra.tasks import photo, status
 from tests.servers import postgres
 from tests.stacks import free_port, until
 
-HERE = PROJECT / "infra/chalice"
 SOURCES = ("", "layers/facet/python", "shared", "infra/migrations/python")
 ORIGIN = "http://localhost:5173"
 WHO = {"name": "Ada", "email": "ada@example.org", "password": api.PASSWORD}
@@ -227,21 +227,7 @@ def test_those_have_rights_on_the_storage_whose_role_in_the_template_is_not_the_
 @pytest.fixture(scope="module")
 def packaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `chalice package` makes, without third-party packages: no index is asked."""
-    root = tmp_path_factory.mktemp("chalice")
-    (root / "infra").mkdir()
-    for path in ("functions", "layers", "shared", "infra/migrations"):
-        (root / path).symlink_to(PROJECT / path)
-    left_out = shutil.ignore_patterns("vendor", "out", "deployments", "__pycache__")
-    here = shutil.copytree(HERE, root / "infra/chalice", ignore=left_out)
-    subprocess.run(["make", "--silent", "sources"], cwd=here, check=True)
-    chalice(here, "package", "--stage", "prod", "--merge-template", "resources.json", "out")
-    return here / "out"
-
-
-def chalice(folder: Path, *arguments: str) -> None:
-    command = [sys.executable, "-c", "from chalice.cli import main; main()", "--project-dir", str(folder), *arguments]
-    environment = {"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": "us-east-1"}
-    subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return chalice_package.make(tmp_path_factory.mktemp("chalice"), "sources")
 
 
 def test_the_package_is_a_template_that_cloudformation_takes(packaged: Path) -> None:
