@@ -12,7 +12,7 @@ class UnknownFunction(Exception):
 
 
 class BrokenFunction(Exception):
-    """A function cannot be imported; the text says why, and how to look at it."""
+    """A function cannot be imported, or has no app; the text says why."""
 
 
 def names() -> Sequence[str]:
@@ -31,11 +31,13 @@ def load(name: str) -> Function:
     if name not in (known := names()):
         raise UnknownFunction(f"There is no function {name}. There are: {', '.join(known)}.")
     try:
-        app = importlib.import_module(f"functions.{name}.handler").app
+        handler = importlib.import_module(f"functions.{name}.handler")
     except Exception as error:  # the handler's own, whatever it is
         raise BrokenFunction(
             f"The function {name} cannot be imported ({type(error).__name__}: {error}). "
             f"Look at it with: python -c 'import functions.{name}.handler'"
         ) from error
-    assert isinstance(app, Function)
+    app = getattr(handler, "app", None)
+    if not isinstance(app, Function):
+        raise BrokenFunction(f"The function {name} has no `app` that is a facet.function.Function in its handler.py.")
     return app
