@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from facet.front import Front
 
+Made = TypeVar("Made")
+
 NEEDED = tuple(
     "postgres_host postgres_user postgres_password postgres_db rabbitmq_host rabbitmq_user rabbitmq_password "
     "minio_host minio_access_key minio_secret_key secret_key refresh_secret_key".split()
@@ -146,9 +148,6 @@ def _serve(options: Options) -> None:
         else:
             Workers(options.processes, work, on_stop=listener.close).run()
         log.get().info("stopped")
-
-
-Made = TypeVar("Made")
 
 
 def _or_exit(make: Callable[[], Made], *, code: int = 1) -> Made:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -105,7 +106,7 @@ async def _exchange(
     head = request_from(scope, b"")
     try:
         _check_head(scope)
-        request = request_from(scope, await _in_time(head, _counted(receive, grow)))
+        request = replace(head, body=await _in_time(head, _counted(receive, grow)))
     except Problem as problem:
         start, body = reply_to(head.method, refuse(answers, head, problem, None))
         await _send_unread(scope, start, body, receive, send)
