@@ -87,9 +87,10 @@ def test_what_failed_is_tried_later_and_later_but_at_least_every_hour(conn: Conn
     add(conn)
     pauses = []
     for _ in range(30):
-        deletions.record_failure(conn, MODEL, "x" * 9000)
-        [row] = rows(conn)
-        pauses.append(round(row["due_in"].total_seconds()))
+        with conn.transaction():  # one now() for both statements
+            deletions.record_failure(conn, MODEL, "x" * 9000)
+            [row] = rows(conn)
+        pauses.append(row["due_in"].total_seconds())
     assert pauses[:4] == [30, 60, 120, 240]
     assert set(pauses[8:]) == {3600}
     assert (row["failures"], len(row["last_error"])) == (30, 500)
