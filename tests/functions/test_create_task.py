@@ -249,5 +249,5 @@ def test_a_photo_survives_the_death_of_the_connection_to_the_database(sql: Sql, 
     person = api.person()
     with db.transaction() as conn:
         warm = conn.info.backend_pid
-    sql.execute("SELECT pg_terminate_backend(%s)", (warm,))
+    sql.execute("SELECT pg_terminate_backend(%s, 5000)", (warm,))
     assert api.create(person.headers, photo).status == 201
