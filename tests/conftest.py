@@ -5,10 +5,12 @@ them, `environment` is all of it migrated and in os.environ, `clean` empties it 
 """
 
 import importlib
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import hypothesis
 import pytest
 from psycopg import sql
 
@@ -20,10 +22,20 @@ pytest_plugins = ["local.testing.plugin"]
 Settings = dict[str, str]
 PROJECT = Path(__file__).resolve().parents[1]
 
+BUSY = [hypothesis.HealthCheck.too_slow]  # a machine that is, is no bug
+hypothesis.settings.register_profile("unhurried", deadline=None, suppress_health_check=BUSY)
+hypothesis.settings.load_profile("unhurried")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     about = "also collect tests/deploy: what `make check-deploy` runs"
     parser.getgroup("facet").addoption("--deploy", action="store_true", help=about)
+
+
+def pytest_configure() -> None:
+    """In the background of a script SIGINT is ignored, and would be by the commands that tests interrupt."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -3,15 +3,11 @@
 import os
 from collections.abc import Iterator
 
-import hypothesis
 import pytest
 
 from facet.settings import Settings, settings
 
 SECRET_KEY = "k" * 64
-
-hypothesis.settings.register_profile("unhurried", deadline=None)  # a busy machine is no bug
-hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ from moto import mock_aws
 
 from facet import objects
 from facet.settings import settings
-from tests.conftest import Settings
+from tests.conftest import BUSY, Settings
 
 GLB = b"glTF" + bytes(range(256)) * 40
 
@@ -162,7 +162,7 @@ def test_a_life_that_no_server_accepts_is_refused(nowhere: None, expires_in: int
     expires_in=st.integers(1, 604800),
     filename=st.one_of(st.none(), st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)),
 )
-@hypothesis.settings(suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture], deadline=None)
+@hypothesis.settings(suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, *BUSY])
 def test_a_presigned_url_is_the_one_boto3_makes(nowhere: None, key: str, expires_in: int, filename: str | None) -> None:
     disposition = {"ResponseContentDisposition": objects._attachment(filename)} if filename else {}
     params = {"Bucket": "b", "Key": key, **disposition}
