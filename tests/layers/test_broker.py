@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import httpx
 import pika  # type: ignore[import-untyped]  # pika is annotated but ships no py.typed
+import psutil
 import pytest
 
 from facet import amqp, queues
@@ -320,10 +321,13 @@ def test_a_connection_that_the_broker_closed_while_idle_is_replaced(at: Settings
 
 
 def close_our_connections(http: httpx.Client, values: Settings) -> None:
-    """By the management API, which lists a connection some seconds after it was opened."""
-    deadline = time.monotonic() + 20
-    vhost = quote(values["RABBITMQ_VHOST"], safe="")
-    while not (found := http.get(f"/vhosts/{vhost}/connections").json()):
+    """By the management API, which lists one some seconds after it was opened, and for a while after its end."""
+    deadline = time.monotonic() + 60
+    vhost, there = quote(values["RABBITMQ_VHOST"], safe=""), int(values["RABBITMQ_PORT"])
+    sockets = [each for each in psutil.Process().net_connections("tcp") if each.raddr and each.raddr.port == there]
+    ours = {each.laddr.port for each in sockets if each.status == psutil.CONN_ESTABLISHED}
+    listed = f"/vhosts/{vhost}/connections"
+    while not (found := [each for each in http.get(listed).json() if each.get("peer_port") in ours]):
         assert time.monotonic() < deadline, "the broker lists no connection of ours"
         time.sleep(0.1)
     for each in found:
@@ -382,7 +386,7 @@ def test_a_broker_that_is_back_is_used_again(
     with pytest.raises(rabbit.Unavailable):
         send(queue, "2")
     proxy.speak_again()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while not sent(queue, "3"):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -413,7 +417,7 @@ def test_something_that_is_no_broker_is_given_up_in_time(monkeypatch: pytest.Mon
         started = time.monotonic()
         with pytest.raises(rabbit.Unavailable):
             rabbit.depth("generation_tasks")
-        assert time.monotonic() - started < amqp.TIMEOUT + 0.5
+        assert time.monotonic() - started < 2 * amqp.TIMEOUT
 
 
 def test_a_refused_password_appears_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:

