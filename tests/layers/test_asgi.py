@@ -193,10 +193,10 @@ async def test_who_waits_too_long_is_told_and_what_had_no_turn_is_not_done(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     gate = Gate()
-    app = asgi.application(gate, threads=1, waiting=5, timeout=0.05)
+    app = asgi.application(gate, threads=1, waiting=5, timeout=0.5)
     late = await asyncio.gather(*(Client(Plain(path=f"/{number}")).ask(app) for number in range(3)))
     assert [(client.status, client.code) for client in late] == [(504, "GATEWAY_TIMEOUT")] * 3
-    assert "takes longer than 0.05 s" in caplog.text
+    assert "takes longer than 0.5 s" in caplog.text
     gate.opened.set()
     last = await Client(Plain(path="/last")).ask(asgi.application(gate, timeout=PATIENCE))
     assert last.status == 200
@@ -211,7 +211,7 @@ async def test_a_function_that_never_ends_keeps_its_thread_and_no_other() -> Non
         def respond(self, request: Request, context: Any) -> Response:
             return (gate if request.path == "/stuck" else free).respond(request, context)
 
-    app = asgi.application(Both(), threads=2, timeout=0.2)
+    app = asgi.application(Both(), threads=2, timeout=1)
     assert (await Client(Plain(path="/stuck")).ask(app)).status == 504
     assert [(await Client(Plain()).ask(app)).status for _ in range(5)] == [200] * 5
     gate.opened.set()
@@ -357,7 +357,7 @@ def test_the_codes_are_those_of_the_catalogue() -> None:
 def test_threads_are_begun_as_they_are_needed_and_never_more_than_said() -> None:
     before = threading.active_count()
     threads: Threads[str] = Threads(2, waiting=10)
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # one of another test may be ending
     names = {threads.submit(lambda: threading.current_thread().name).result(PATIENCE) for _ in range(20)}
     assert 1 <= len(names) <= 2
 
@@ -386,6 +386,8 @@ def test_work_beyond_the_bound_is_refused_until_some_is_done() -> None:
     first = threads.submit(lambda: free.wait(PATIENCE))
     with pytest.raises(Full):
         threads.submit(lambda: True)
+    done = threading.Event()
+    first.add_done_callback(lambda _: done.set())  # after its place was given back, unlike its result
     free.set()
-    assert first.result(PATIENCE)
+    assert done.wait(PATIENCE)
     assert threads.submit(lambda: True).result(PATIENCE)

@@ -200,7 +200,7 @@ def test_who_is_not_done_within_the_grace_is_told_and_left_behind(folder: Path) 
 
 
 def test_a_function_that_takes_too_long_is_answered_for_and_keeps_the_process_from_nothing(folder: Path) -> None:
-    with serving.serving(folder, log="late", FACET_TIMEOUT="0.2", FACET_THREADS="2") as served, served.http() as http:
+    with serving.serving(folder, log="late", FACET_TIMEOUT="2", FACET_THREADS="2") as served, served.http() as http:
         answer = http.get("/gate/stuck")
         assert (answer.status_code, answer.json()["code"]) == (504, "GATEWAY_TIMEOUT")
         assert http.get("/echo").status_code == 200

@@ -73,7 +73,8 @@ def test_those_who_wait_for_news_of_a_task_leave_threads_to_others(http: httpx.C
     with ThreadPoolExecutor(2 * THREADS) as pool:
         waiting = [pool.submit(wait, number) for number in range(2 * THREADS)]
         until(lambda: places_taken(clean) == THREADS // 2)
-        assert http.get("/health/ready").status_code == 200
+        until(lambda: sum(each.done() for each in waiting) == len(waiting) - THREADS // 2)  # told that no place is free
+        until(lambda: http.get("/health/ready").status_code == 200)
         assert http.get(task).json()["status"] == "PENDING"
         assert http.post(f"{task}/cancel").status_code == 200
         answers = [each.result() for each in waiting]
