@@ -9,7 +9,8 @@ from local.template.spec import FunctionSpec, QueueMapping, Schedule
 
 BROKER = "facet-rabbitmq"
 _MOST_SECONDS = 600  # what Knative allows a revision unless its operator raised max-revision-timeout-seconds
-_RETRIES = {"retry": 5, "backoffPolicy": "exponential", "backoffDelay": "PT1S"}
+_RETRIES = {"retry": 9, "backoffPolicy": "exponential", "backoffDelay": "PT1S"}
+"""After 2, 4, … 512 seconds: 17 minutes, since RabbitMQ takes back what nobody acknowledges in 30."""
 
 
 def render(source: Source) -> dict[str, str]:

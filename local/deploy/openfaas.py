@@ -29,11 +29,10 @@ def render(source: Source) -> dict[str, str]:
             "What runs by the clock.", *(kubernetes.cron_job(source, *each) for each in source.scheduled)
         ),
     }
-    custom = [_custom(name, function, environment) for name, function in functions.items()]
     return {
         "stack.yml": text("For faas-cli: the API under one address, then each function under its own.", stack),
         "environment.yml": text(pods.settings_about(source), {"environment": environment}),
-        "functions.yaml": text("The same for kubectl, in place of stack.yml and environment.yml.", *custom),
+        **_for_kubectl(pods.settings_about(source), functions, environment),
         **kubernetes.ground(source),
         "app/kustomization.yaml": kubernetes.kustomization("What is no function.", ["../settings", *app]),
         **{f"app/{name}": body for name, body in app.items()},
@@ -57,7 +56,8 @@ def _deployed(
     source: Source, names: str, timeout: int, mebibytes: int, *, threads: int, fewest: int, most: int
 ) -> Document:
     """As an entry of stack.yml; `handler` and `lang` are what faas-cli builds from, and nothing is built here."""
-    own = {"FACET_FUNCTION": names, "FACET_TIMEOUT": str(timeout), "FACET_THREADS": str(threads)}
+    own = {"FACET_FUNCTION": names, "FACET_TIMEOUT": str(timeout), "FACET_GRACE": str(timeout)}
+    own |= {"FACET_THREADS": str(threads), "write_timeout": f"{timeout + pods.GRACE}s"}  # a pod's grace, to OpenFaaS
     return {
         "lang": "dockerfile",
         "handler": ".",
@@ -72,17 +72,45 @@ def _deployed(
             "com.openfaas.scale.type": "capacity",
             "com.openfaas.scale.target": str(threads),
         },
-        "annotations": {"com.openfaas.health.http.path": "/_/health", "com.openfaas.ready.http.path": "/_/ready"},
+        "annotations": _probes(),
         "limits": {"memory": f"{mebibytes}Mi"},
         "requests": {"cpu": pods.processor(mebibytes), "memory": f"{mebibytes}Mi"},
         "readonly_root_filesystem": True,
     }
 
 
-def _custom(name: str, function: Document, environment: dict[str, str]) -> Document:
-    same = ("image", "secrets", "labels", "annotations", "limits", "requests")
-    spec: dict[str, Any] = {"name": name, **{key: function[key] for key in same}}
-    spec |= {"environment": {**environment, **function["environment"]}, "readOnlyRootFilesystem": True}
+def _probes() -> dict[str, str]:
+    """Those of Kubernetes: by OpenFaaS's own a function is killed that answers late three times within six seconds."""
+    probes = pods.serving()
+    given = {"health": probes["livenessProbe"], "ready": probes["readinessProbe"]}
+    return {
+        f"com.openfaas.{name}.http.{field}": str(value)
+        for name, probe in given.items()
+        for field, value in {"path": probe["httpGet"]["path"], **probe}.items()
+        if field != "httpGet"
+    }
+
+
+def _for_kubectl(about: str, functions: dict[str, Document], environment: dict[str, str]) -> dict[str, str]:
+    """The settings are said once, and kustomize gives them to all functions."""
+    said = "The same for kubectl, in place of stack.yml and environment.yml."
+    everyone = {"target": {"kind": "Function"}, "path": "environment.yaml"}
+    head = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
+    resource = {"apiVersion": "openfaas.com/v1", "kind": "Function"}
+    settings = {**resource, "metadata": {"name": "all"}, "spec": {"environment": environment}}
+    return {
+        "functions/kustomization.yaml": text(said, {**head, "resources": ["functions.yaml"], "patches": [everyone]}),
+        "functions/environment.yaml": text(about, settings),
+        "functions/functions.yaml": text(
+            "The API under one address, then each function under its own; without the settings of environment.yaml.",
+            *(_custom(name, function) for name, function in functions.items()),
+        ),
+    }
+
+
+def _custom(name: str, function: Document) -> Document:
+    same = ("image", "environment", "secrets", "labels", "annotations", "limits", "requests")
+    spec: dict[str, Any] = {"name": name, **{key: function[key] for key in same}, "readOnlyRootFilesystem": True}
     return {
         "apiVersion": "openfaas.com/v1",
         "kind": "Function",

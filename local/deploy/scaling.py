@@ -38,8 +38,9 @@ def _patch(spec: FunctionSpec) -> Document:
 
 
 def _authentication() -> Document:
-    """KEDA reads the first two from the consumer's environment."""
-    from_environment = [{"parameter": "host", "name": ADDRESS}, {"parameter": "username", "name": "RABBITMQ_USER"}]
+    """All but the password KEDA reads from the consumer's environment."""
+    own = {"host": ADDRESS, "username": "RABBITMQ_USER", "vhostName": "RABBITMQ_VHOST"}
+    from_environment = [{"parameter": parameter, "name": variable} for parameter, variable in own.items()]
     password = {"parameter": "password", "name": pods.SECRETS, "key": "RABBITMQ_PASSWORD"}
     return {
         "apiVersion": "keda.sh/v1alpha1",

@@ -33,12 +33,17 @@ def built(files: Mapping[str, str], folder: str) -> list[Document]:
         path = normpath(str(PurePosixPath(folder) / resource))
         found += documents(files[path]) if path.endswith(".yaml") else built(files, path)
     for patch in kustomization.get("patches", ()):
-        found = _patched(found, patch)
+        text = files[f"{folder}/{patch['path']}"] if "path" in patch else patch["patch"]
+        found = _patched(found, patch, yaml.safe_load(text))
     return found
 
 
-def _patched(found: list[Document], patch: Mapping[str, Any]) -> list[Document]:
-    operations = yaml.safe_load(patch["patch"])
+def _patched(found: list[Document], patch: Mapping[str, Any], operations: Any) -> list[Document]:
+    if "path" in patch:
+        assert patch["target"].keys() == {"kind"}
+        of_kind = [each for each in found if each["kind"] == patch["target"]["kind"]]
+        assert of_kind
+        return [_merged(each, {"spec": operations["spec"]}) if each in of_kind else each for each in found]
     if isinstance(operations, dict):
         assert operations["$patch"] == "delete"
         gone = find(found, operations["kind"], operations["metadata"]["name"])
@@ -55,6 +60,14 @@ def _patched(found: list[Document], patch: Mapping[str, Any]) -> list[Document]:
             assert (operation["op"], last) == ("add", "-")
             place.append(operation["value"])
     return found
+
+
+def _merged(document: Document, patch: Mapping[str, Any]) -> Document:
+    """The mappings of a custom resource, of which kustomize knows no more."""
+    given = {
+        key: _merged(document.get(key, {}), item) if isinstance(item, dict) else item for key, item in patch.items()
+    }
+    return {**document, **given}
 
 
 def find(found: list[Document], kind: str, name: str) -> Document:

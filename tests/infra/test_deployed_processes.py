@@ -207,7 +207,7 @@ def test_without_the_operators_settings_the_api_says_what_is_missing(rendered: R
 def test_a_function_of_openfaas_takes_its_secrets_from_files(
     rendered: Rendered, clean: Settings, folder: Path, name: str
 ) -> None:
-    found = manifests.documents(rendered("openfaas")["functions.yaml"])
+    found = manifests.built(rendered("openfaas"), "functions")
     spec = manifests.find(found, "Function", name)["spec"]
     filled = {setting: clean.get(setting, value) if value else "" for setting, value in spec["environment"].items()}
     assert filled.pop("FACET_SECRETS_DIR") == SECRETS_FOLDER

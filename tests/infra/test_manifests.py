@@ -30,6 +30,7 @@ FOLDERS = [
     ("openfaas", "migrate"),
     ("openfaas", "keda"),
 ]
+FUNCTIONS = ("openfaas", "functions")
 KINDS = {
     *("ConfigMap", "ServiceAccount", "Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"),
     *("Ingress", "NetworkPolicy", "CronJob", "Job", "ScaledObject", "TriggerAuthentication", "PingSource"),
@@ -51,7 +52,11 @@ def found(target: str, folder: str, rendered: Rendered) -> list[Document]:
 def all_documents(rendered: Rendered) -> Iterator[Document]:
     for target, folder in FOLDERS:
         yield from manifests.built(rendered(target), folder)
-    yield from manifests.documents(rendered("openfaas")["functions.yaml"])
+    yield from functions_of_openfaas(rendered)
+
+
+def functions_of_openfaas(rendered: Rendered) -> list[Document]:
+    return manifests.built(rendered("openfaas"), "functions")
 
 
 @every_folder
@@ -61,7 +66,7 @@ def test_a_cluster_takes_each_document(found: list[Document]) -> None:
 
 
 def test_every_function_of_openfaas_is_a_valid_resource_and_entry_of_the_stack(rendered: Rendered) -> None:
-    for document in manifests.documents(rendered("openfaas")["functions.yaml"]):
+    for document in functions_of_openfaas(rendered):
         manifests.check(document)
     (stack,) = manifests.documents(rendered("openfaas")["stack.yml"])
     manifests.validator("openfaas_stack").validate(stack)
@@ -98,7 +103,56 @@ def test_a_misspelt_field_of_the_stack_is_found(rendered: Rendered) -> None:
         manifests.validator("openfaas_stack").validate(stack)
 
 
-@every_folder
+def test_a_function_of_openfaas_is_the_same_by_either_way(rendered: Rendered) -> None:
+    files = rendered("openfaas")
+    ((stack,), (settings,)) = (manifests.documents(files[name]) for name in ("stack.yml", "environment.yml"))
+    custom = {document["metadata"]["name"]: document["spec"] for document in functions_of_openfaas(rendered)}
+    assert custom.keys() == stack["functions"].keys()
+    for name, function in stack["functions"].items():
+        assert function["environment_file"] == ["environment.yml"]
+        assert custom[name]["environment"] == {**settings["environment"], **function["environment"]}
+        assert custom[name]["readOnlyRootFilesystem"] is function["readonly_root_filesystem"] is True
+        for field in ("image", "secrets", "labels", "annotations", "limits", "requests"):
+            assert custom[name][field] == function[field]
+
+
+def test_a_function_of_openfaas_is_probed_as_on_kubernetes_and_has_time_for_what_it_began(rendered: Rendered) -> None:
+    api = manifests.container(manifests.built(rendered("kubernetes"), "app"), "Deployment", "facet-api")
+    for document in functions_of_openfaas(rendered):
+        spec = document["spec"]
+        for word, name in (("health", "livenessProbe"), ("ready", "readinessProbe")):
+            probe = {key: str(value) for key, value in api[name].items() if key != "httpGet"}
+            probe |= {"path": api[name]["httpGet"]["path"]}
+            assert {f"com.openfaas.{word}.http.{key}": value for key, value in probe.items()}.items() <= (
+                spec["annotations"].items()
+            )
+        own = spec["environment"]
+        assert own["FACET_GRACE"] == own["FACET_TIMEOUT"]
+        assert int(own["FACET_GRACE"]) < int(own["write_timeout"].removesuffix("s"))
+
+
+@pytest.mark.parametrize("target", ["kubernetes", "knative", "openfaas"])
+def test_keda_asks_the_broker_as_the_consumer_does(rendered: Rendered, target: str) -> None:
+    found = manifests.built(rendered(target), "keda")
+    consumer = manifests.container(found, "Deployment", "facet-consume-results")
+    filled = {"RABBITMQ_HOST": "broker", "RABBITMQ_USER": "ada", "RABBITMQ_VHOST": "avatars"}
+    environment = manifests.environment(found, consumer, filled)
+    (authentication,) = [each for each in found if each["kind"] == "TriggerAuthentication"]
+    told = {each["parameter"]: environment[each["name"]] for each in authentication["spec"]["env"]}
+    assert told == {"host": "amqp://broker:5672", "username": "ada", "vhostName": "avatars"}
+    (password,) = authentication["spec"]["secretTargetRef"]
+    assert password == {"parameter": "password", "name": pods.SECRETS, "key": "RABBITMQ_PASSWORD"}
+
+
+def test_a_rabbitmqsource_repeats_for_long_but_not_until_the_broker_takes_the_message_back(rendered: Rendered) -> None:
+    found = manifests.built(rendered("knative"), "rabbitmq-source")
+    delivery = manifests.find(found, "RabbitmqSource", "facet-consume-results")["spec"]["delivery"]
+    assert (delivery["backoffPolicy"], delivery["backoffDelay"]) == ("exponential", "PT1S")
+    waited = sum(2**attempt for attempt in range(1, delivery["retry"] + 1))
+    assert 15 * 60 < waited < 30 * 60
+
+
+@pytest.mark.parametrize(("target", "folder"), [*FOLDERS, FUNCTIONS])
 def test_kustomize_builds_the_same(
     target: str, folder: str, found: list[Document], rendered: Rendered, tmp_path: Path
 ) -> None:
