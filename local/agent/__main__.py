@@ -57,6 +57,8 @@ def _consume(settings: Settings) -> None:
     consumer.run()
     send_the_last()
     log.info("agent stopped")
+    # The interpreter's own end takes long on a busy machine, and the alarm would then be a death by signal.
+    signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler
@@ -21,16 +20,28 @@ from tests.local.agent.web import serving
 from tests.stacks import free_port
 
 PROJECT = Path(__file__).resolve().parents[3]
+SLOW_TO_END = """
+import sys, time
+from local.agent import __main__ as agent
+
+class Slow:
+    def __del__(self, sleep=time.sleep):
+        sleep(3)
+
+agent.STOP_SECONDS, slow = 2.0, Slow()
+sys.exit(agent.main())
+"""
+PATIENCE = 60.0  # seconds for what must happen
 STAGES = ["downloading", "detecting", "fitting", "texturing", "assembling", "uploading"]
 
 
 class Agent:
     """A process of the agent and what it has said so far."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], *options: str) -> None:
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         self._process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "local.agent"],
+            [sys.executable, "-u", *(options or ("-m", "local.agent"))],
             cwd=PROJECT,
             env={**kept, **environment},
             stdout=subprocess.PIPE,
@@ -46,14 +57,13 @@ class Agent:
         for line in self._process.stdout:
             self.said += line
 
-    def end(self, number: signal.Signals) -> tuple[int, float]:
-        """Its exit code and the seconds it took to end."""
-        began = time.monotonic()
+    def end(self, number: signal.Signals) -> int:
+        """Its exit code."""
         self._process.send_signal(number)
-        return self.wait(), time.monotonic() - began
+        return self.wait()
 
     def wait(self) -> int:
-        code = self._process.wait(20)
+        code = self._process.wait(PATIENCE)
         self._reader.join()
         return code
 
@@ -150,7 +160,7 @@ def test_an_agent_that_is_killed_loses_no_task(
 
     def answer(request: BaseHTTPRequestHandler) -> None:
         asked.set()
-        answering.wait(20)
+        answering.wait(PATIENCE)
         request.send_response(200)
         request.end_headers()
         request.wfile.write(photos["astronaut.png"])
@@ -158,7 +168,7 @@ def test_an_agent_that_is_killed_loses_no_task(
     with serving(answer) as url:
         agents.append(Agent(environment))
         task = queues.send_task(url=url, bucket=bucket)
-        assert asked.wait(20)
+        assert asked.wait(PATIENCE)
         agents[0].end(signal.SIGKILL)
         answering.set()
         agents.append(Agent(environment))
@@ -170,23 +180,23 @@ def test_an_agent_that_is_killed_loses_no_task(
     assert s3.head_object(Bucket=bucket, Key=f"{task}.glb")["ContentLength"] > 100_000
 
 
-def test_an_agent_that_is_stopped_in_a_long_task_gives_it_back_within_five_seconds(
+def test_an_agent_that_is_stopped_in_a_long_task_gives_it_back_and_does_not_wait_for_its_end(
     agent: Agent, queues: Queues, bucket: str
 ) -> None:
     asked, over = threading.Event(), threading.Event()
 
     def never_answer(request: BaseHTTPRequestHandler) -> None:
         asked.set()
-        over.wait(20)
+        over.wait(2 * PATIENCE)
 
     with serving(never_answer) as url:
         queues.send_task(url=url, bucket=bucket)
-        assert asked.wait(20)
-        code, seconds = agent.end(signal.SIGTERM)
-        over.set()
-    assert code == 0
-    assert seconds < 5
-    assert queues.waiting(queues.tasks) == 1
+        assert asked.wait(PATIENCE)
+        try:
+            assert agent.end(signal.SIGTERM) == 0
+        finally:
+            over.set()
+    queues.wait_for(lambda: queues.waiting(queues.tasks) == 1, what="the task back in the queue")
 
 
 def test_a_collector_that_is_away_is_no_hindrance(
@@ -195,17 +205,24 @@ def test_a_collector_that_is_away_is_no_hindrance(
     agents.append(Agent({**environment, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}"}))
     queues.send_task(url=photo_url.replace("photos/", "photos/not-"), bucket=bucket)
     assert queues.answers_until_end()[-1].body["status"] == "FAILED"
-    code, seconds = agents[0].end(signal.SIGTERM)
-    assert (code, seconds < 5, "Traceback" in agents[0].said) == (0, True, False)
+    assert agents[0].end(signal.SIGTERM) == 0
+    assert "agent stopped" in agents[0].said  # before its time was over
+    assert "Traceback" not in agents[0].said
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_idle_agent_stops_at_once(agent: Agent, queues: Queues, number: signal.Signals) -> None:
     queues.wait_for(lambda: "agent ready" in agent.said, what="the agent")
-    code, seconds = agent.end(number)
-    assert code == 0
-    assert seconds < 5
+    assert agent.end(number) == 0
     assert "agent stopped" in agent.said
+
+
+def test_an_interpreter_that_takes_long_to_end_is_no_death_by_signal(
+    agents: list[Agent], environment: dict[str, str], queues: Queues
+) -> None:
+    agents.append(Agent(environment, "-c", SLOW_TO_END))
+    queues.wait_for(lambda: "agent ready" in agents[0].said, what="the agent")
+    assert agents[0].end(signal.SIGTERM) == 0
 
 
 def test_an_agent_says_what_it_does_and_no_secret(agent: Agent, environment: dict[str, str], queues: Queues) -> None:
@@ -217,7 +234,7 @@ def test_an_agent_says_what_it_does_and_no_secret(agent: Agent, environment: dic
 
 def started(environment: Mapping[str, str], *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *options, "-m", "local.agent"]
-    return subprocess.run(command, cwd=PROJECT, env=dict(environment), capture_output=True, text=True, timeout=20)
+    return subprocess.run(command, cwd=PROJECT, env=dict(environment), capture_output=True, text=True, timeout=PATIENCE)
 
 
 def test_without_settings_it_names_them_in_one_line(litert: None) -> None:
