@@ -52,6 +52,7 @@ UNLIMITED = dict.fromkeys(
 ) | {"LIMIT_TASKS_IN_FLIGHT": "0"}
 
 T = TypeVar("T")
+_kept_ports: list[socket.socket] = []
 
 
 def until(probe: Callable[[], T | None], *, within: float, what: str) -> T:
@@ -212,9 +213,16 @@ class Stack:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """One on which nothing listens, kept for this process: others do not find it free, on Linux a server of ours may."""
+    kept = socket.socket()
+    kept.bind(("127.0.0.1", 0))
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # afterwards: with it one that is kept already is given
+    port = int(kept.getsockname()[1])
+    if sys.platform == "linux":
+        _kept_ports.append(kept)
+    else:
+        kept.close()
+    return port
 
 
 def is_alive(process: psutil.Process) -> bool:

@@ -4,14 +4,15 @@ import contextlib
 import socket
 import threading
 
+from tests.stacks import free_port
+
 
 class Forwarder:
     """Listens on a port of its own while it is `up`; what goes through it breaks off when it goes `down`."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = host, port
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self._listener: socket.socket | None = None
         self._open: list[socket.socket] = []
 

@@ -1,6 +1,5 @@
 """Downloading the photo: what is a failure for good, what may be tried again, and the limits."""
 
-import socket
 import threading
 from http.server import BaseHTTPRequestHandler
 
@@ -10,6 +9,7 @@ from local.agent import download
 from local.agent.photo import PhotoTooLarge
 from local.agent.task import TaskFailed, Unavailable
 from tests.local.agent.web import serving, status
+from tests.stacks import free_port
 
 
 def test_the_photo_is_downloaded() -> None:
@@ -30,10 +30,8 @@ def test_a_server_in_trouble_may_be_asked_again(code: int) -> None:
 
 
 def test_a_server_that_is_away_may_be_asked_again() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
     with pytest.raises(Unavailable):
-        download.fetch(f"http://127.0.0.1:{port}/a.jpg")
+        download.fetch(f"http://127.0.0.1:{free_port()}/a.jpg")
 
 
 def test_a_body_that_breaks_off_may_be_asked_for_again() -> None:

@@ -1,7 +1,6 @@
 """Writing models to a real object store."""
 
 import dataclasses
-import socket
 
 import pytest
 from types_boto3_s3 import S3Client
@@ -9,6 +8,7 @@ from types_boto3_s3 import S3Client
 from local.agent.settings import Settings
 from local.agent.storage import Storage
 from local.agent.task import TaskFailed, Unavailable
+from tests.stacks import free_port
 
 
 @pytest.fixture
@@ -43,8 +43,6 @@ def test_a_wrong_key_fails_the_task_without_telling_it(settings: Settings, bucke
 
 
 def test_a_store_that_is_away_may_be_tried_again(settings: Settings) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    away = dataclasses.replace(settings, endpoint=f"http://127.0.0.1:{port}")
+    away = dataclasses.replace(settings, endpoint=f"http://127.0.0.1:{free_port()}")
     with pytest.raises(Unavailable, match="away"):
         Storage(away).put("3d-files", "a.glb", b"glTF")

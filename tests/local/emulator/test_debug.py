@@ -12,6 +12,7 @@ import pytest
 
 from local.sandbox.how import How
 from tests.local.emulator.lab import Lab, answer, error, lab
+from tests.stacks import free_port
 
 T = TypeVar("T")
 
@@ -71,10 +72,7 @@ class Debugger:
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        found: int = free.getsockname()[1]
-        return found
+    return free_port()
 
 
 def line_of(sample: Lab, function: str, text: str) -> tuple[Path, int]:
@@ -120,7 +118,7 @@ def test_a_breakpoint_stops_the_first_call_and_the_second_of_one_sandbox(tmp_pat
 
         sample.run(play())
         started = set(psutil.Process().children(recursive=True)) - before
-    assert psutil.wait_procs(started, timeout=5)[1] == []
+    assert psutil.wait_procs(started, timeout=20)[1] == []
 
 
 def test_one_call_can_be_debugged_from_its_modules_first_line_on(tmp_path: Path, port: int) -> None:

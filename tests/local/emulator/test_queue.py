@@ -5,7 +5,6 @@ import base64
 import json
 import os
 import signal
-import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -21,8 +20,10 @@ from local.template.spec import QueueMapping
 from local.triggers.queue import QueueTrigger
 from tests.local.emulator.lab import Lab, lab
 from tests.servers import management
+from tests.stacks import free_port
 
 PATIENCE = 15.0
+BOTH: dict[str, Any] = {"batch_size": 2, "window_seconds": PATIENCE}  # two messages are one batch, however they arrive
 
 
 class Queue:
@@ -80,8 +81,10 @@ class Queue:
             assert time.monotonic() < deadline, f"{name} has {self.depth(name)} messages"
 
     def channel(self) -> Any:
-        """One more channel, whose consumer ends with the connection."""
-        return self._connection.channel()
+        """One more channel, whose consumer ends with the connection; what it publishes is there when it returns."""
+        channel = self._connection.channel()
+        channel.confirm_delivery()
+        return channel
 
     def delete(self) -> None:
         self._channel.queue_delete(self.name)
@@ -198,7 +201,7 @@ def test_a_batch_is_as_big_as_it_may_be_and_keeps_the_order(sample: Lab, queue: 
     queue.declare()
     given = [str(number).encode() for number in range(8)]
     queue.publish(*given)
-    triggered(sample, queue, lambda: sum(len(bodies(event)) for event in batches(sample)) == 8, window_seconds=0.2)
+    triggered(sample, queue, lambda: sum(len(bodies(event)) for event in batches(sample)) == 8, window_seconds=1.0)
     assert [len(bodies(event)) for event in batches(sample)] == [3, 3, 2]
     assert [body for event in batches(sample) for body in bodies(event)] == given
     assert queue.depth() == 0
@@ -210,7 +213,7 @@ def test_a_failing_function_gets_the_batch_again_and_nothing_is_rejected(sample:
     fail = sample.folder / "fail"
     fail.touch()
     reports = triggered(
-        sample, queue, lambda: len(batches(sample)) >= 3, fail.unlink, lambda: len(batches(sample)) >= 4
+        sample, queue, lambda: len(batches(sample)) >= 3, fail.unlink, lambda: len(batches(sample)) >= 4, **BOTH
     )
     assert {tuple(bodies(event)) for event in batches(sample)} == {(b"1", b"2")}
     (records,) = batches(sample)[-1]["rmqMessagesByQueue"].values()
@@ -225,7 +228,7 @@ def test_a_batch_that_never_succeeded_goes_back_redelivered(sample: Lab, queue: 
     fail = sample.folder / "fail"
     fail.touch()
     triggered(sample, queue, lambda: len(batches(sample)) >= 1)
-    assert queue.depth() == 1
+    queue.await_depth(queue.name, 1)
     fail.unlink()
     seen = len(batches(sample))
     triggered(sample, queue, lambda: len(batches(sample)) > seen)
@@ -246,6 +249,7 @@ def test_a_killed_sandbox_gives_the_same_messages_again(sample: Lab, queue: Queu
         lambda: os.kill(int((sample.folder / "pid").read_text()), signal.SIGKILL),
         wait.unlink,
         lambda: len(batches(sample)) == 2,
+        **BOTH,
     )
     assert [bodies(event) for event in batches(sample)] == [[b"1", b"2"]] * 2
     assert reports == ["consume.Results: consume failed (Runtime.ExitError); the batch of 2 is kept and tried again"]
@@ -354,9 +358,11 @@ def test_a_lost_connection_is_made_anew_and_the_batch_comes_again(sample: Lab, q
         lambda: len(batches(sample)) == 2,
         lambda: queue.bounce() > 0,
         lambda: queue.publish(b"2"),
-        lambda: len(batches(sample)) == 3,
+        lambda: b"2" in bodies(batches(sample)[-1]),
     )
-    assert [bodies(event) for event in batches(sample)] == [[b"1"], [b"1"], [b"2"]]
+    *again, last = [body for event in batches(sample) for body in bodies(event)]
+    assert (set(again), last) == ({b"1"}, b"2")
+    assert len(again) >= 2  # once more when the second loss came before the broker had its ack
     assert queue.depth() == 0
     assert any("trying again" in report for report in reports)
 
@@ -379,12 +385,12 @@ def test_a_queue_may_come_later(sample: Lab, queue: Queue) -> None:
     assert len(reports) == 1
 
 
-def test_a_broker_may_come_later(sample: Lab, queue: Queue, unused_port: int) -> None:
+def test_a_broker_may_come_later(sample: Lab, queue: Queue) -> None:
     mapping = replace(sample.template.queues[0], queue=queue.name)
     reports: list[str] = []
 
     async def run() -> None:
-        gone = pika.ConnectionParameters("127.0.0.1", unused_port)
+        gone = pika.ConnectionParameters("127.0.0.1", free_port())
         trigger = QueueTrigger(mapping, gone, sample.invoker.invoke, report=reports.append, backoff=(0.01, 0.05))
         trigger.start()
         await until(lambda: reports)
@@ -396,16 +402,10 @@ def test_a_broker_may_come_later(sample: Lab, queue: Queue, unused_port: int) ->
     assert "the broker cannot be reached" in reports[0]
 
 
-@pytest.fixture
-def unused_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def test_an_event_holds_six_megabytes_at_most(sample: Lab, queue: Queue) -> None:
     queue.declare()
     queue.publish(*(bytes([number]) * 2_000_000 for number in range(4)))
-    triggered(sample, queue, lambda: sum(len(bodies(event)) for event in batches(sample)) == 4, window_seconds=1.0)
+    triggered(sample, queue, lambda: sum(len(bodies(event)) for event in batches(sample)) == 4, window_seconds=2.0)
     assert [len(bodies(event)) for event in batches(sample)] == [2, 2]
     assert queue.depth() == 0
 
@@ -417,6 +417,7 @@ def test_a_message_no_event_can_hold_goes_to_the_dead_letters(sample: Lab, queue
     queue.publish(b"x" * 5_000_000, b"small")
     reports = triggered(sample, queue, lambda: len(batches(sample)) == 1)
     assert [bodies(event) for event in batches(sample)] == [[b"small"]]
+    queue.await_depth(dead, 1)
     assert queue.take(dead) == b"x" * 5_000_000
     assert reports == [f"{queue.name}: a message fits in no event and is rejected: it has 5000000 bytes"]
 
@@ -473,7 +474,7 @@ def test_headers_that_cannot_be_read_go_to_the_dead_letters(
     (report,) = triggered(sample, queue, lambda: len(batches(sample)) == 1, lambda: queue.depth() == 0)
     assert [bodies(event) for event in batches(sample)] == [[b"good"]]
     assert report.startswith(f"{queue.name}: a message fits in no event and is rejected: {reason}")
-    assert queue.depth(dead) == 1
+    queue.await_depth(dead, 1)
 
 
 def test_no_error_ends_the_trigger(sample: Lab, queue: Queue) -> None:

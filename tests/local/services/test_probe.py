@@ -3,12 +3,12 @@
 import asyncio
 import base64
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
 from local.services import probe
+from tests.stacks import free_port
 
 pytestmark = pytest.mark.anyio
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -42,13 +42,8 @@ def saying(reply: bytes) -> Talk:
     return talk
 
 
-@pytest.fixture
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-async def test_nobody_there_is_an_answer_too(closed_port: int) -> None:
+async def test_nobody_there_is_an_answer_too() -> None:
+    closed_port = free_port()
     assert not await probe.speaks_amqp("127.0.0.1", closed_port)
     assert not await probe.speaks_epmd("127.0.0.1", closed_port)
     assert await probe.http_status(f"http://127.0.0.1:{closed_port}/") is None

@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 from minio import Minio
+
+from tests.stacks import free_port
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -94,9 +95,7 @@ class Server:
 
 
 def start(data: Path, keys: Sequence[Mapping[str, Any]] = KEYS) -> Server:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "local.services.objects", "--data", str(data), "--host", HOST, "--port", str(port)]
     environment = {**os.environ, "OBJECTS_KEYS": json.dumps(keys)}
     process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL)
