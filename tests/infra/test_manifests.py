@@ -224,6 +224,8 @@ def test_no_container_may_do_more_than_it_needs(found: list[Document]) -> None:
     for _, spec in manifests.pods(found):
         assert spec["automountServiceAccountToken"] is False
         assert spec["enableServiceLinks"] is False
+        assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers"} & spec.keys()
+        assert [volume.keys() for volume in spec["volumes"]] == [{"name", "emptyDir"}]
         for container in spec["containers"]:
             rights = container["securityContext"]
             assert rights["capabilities"] == {"drop": ["ALL"]}
