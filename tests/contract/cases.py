@@ -4,13 +4,12 @@ A path or a header may name what was prepared or learnt before in braces: `{wait
 earlier answer was remembered by.
 """
 
-import io
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from PIL import Image
+from tests.media import photo
 
 TASKS = "/3d-model-generation/tasks"
 NOBODYS = "00000000-0000-4000-8000-0000000000ff"
@@ -37,12 +36,6 @@ class Case:
 
     def __str__(self) -> str:
         return f"{self.function}: {self.method} {self.path}"
-
-
-def photo() -> bytes:
-    out = io.BytesIO()
-    Image.linear_gradient("L").convert("RGB").save(out, "JPEG")
-    return out.getvalue()
 
 
 def form(**files: tuple[str, bytes]) -> dict[str, Any]:

@@ -26,14 +26,13 @@ from local.testing import Local
 from tests.conftest import Settings
 from tests.functions import api
 from tests.functions.conftest import Queue
+from tests.media import model
 from tests.servers import postgres
 
 Sql = psycopg.Connection[tuple[Any, ...]]
 RESULTS, TASKS = "generation_task_results", "generation_tasks"
 UUIDS = [f"00000000-0000-4000-8000-00000000000{number}" for number in range(1, 6)]
 SOURCE = f"/apis/v1/namespaces/facet/rabbitmqsources/results#{RESULTS}"
-GLB = b"glTF" + (2).to_bytes(4, "little") + (60).to_bytes(4, "little") + (40).to_bytes(4, "little") + b"JSON"
-MODEL = GLB + json.dumps({"asset": {"version": "2.0"}}).encode().ljust(40)
 AVATAR, OLD = f"{UUIDS[1]}.glb", "old.glb"
 UNTOUCHED = ("INITIAL", 0, None, 1, None, None, False, False)
 AZURES = SimpleNamespace(function_name="facet", invocation_id="i-1")
@@ -49,8 +48,8 @@ def at(clean: Settings, project: Local) -> Settings:
 def prepare(settings: Settings) -> None:
     """Tasks that wait for agents, one that is overdue, one that was never announced, a model and one to be deleted."""
     bucket = settings["MINIO_3D_FILES_BUCKET"]
-    objects.put(bucket, AVATAR, MODEL, content_type="model/gltf-binary")
-    objects.put(bucket, OLD, MODEL, content_type="model/gltf-binary")
+    objects.put(bucket, AVATAR, model(), content_type="model/gltf-binary")
+    objects.put(bucket, OLD, model(), content_type="model/gltf-binary")
     with postgres(settings, autocommit=True) as sql:
         sql.execute("INSERT INTO users (name, email, password_hash) VALUES ('Ada', 'ada@example.org', 'x')")
         sql.execute(

@@ -1,16 +1,13 @@
 """What tests of functions need beside the servers: photos, models, queues and the agent's side of S3."""
 
-import io
-import json
-import struct
 from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
-from PIL import Image
 
 from local.testing import Local
+from tests import media
 from tests.conftest import Settings
 from tests.functions import api
 from tests.infra.aws_roles import Watch
@@ -40,17 +37,12 @@ def _within_its_role(roles: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def photo() -> bytes:
-    out = io.BytesIO()
-    Image.linear_gradient("L").convert("RGB").save(out, "JPEG")
-    return out.getvalue()
+    return media.photo()
 
 
 @pytest.fixture
 def model() -> bytes:
-    """The smallest GLB."""
-    text = json.dumps({"asset": {"version": "2.0"}}).encode()
-    text += b" " * (-len(text) % 4)
-    return struct.pack("<4sIII4s", b"glTF", 2, 20 + len(text), len(text), b"JSON") + text
+    return media.model()
 
 
 @pytest.fixture

@@ -1,21 +1,12 @@
 """A task as tests of whole deployments need it: made, reported of, and looked up."""
 
-import io
 import json
-import struct
-
-from PIL import Image
 
 from facet import objects
 from tests.conftest import Settings
 from tests.functions import api
+from tests.media import model, photo
 from tests.servers import postgres
-
-
-def photo() -> bytes:
-    out = io.BytesIO()
-    Image.linear_gradient("L").convert("RGB").save(out, "JPEG")
-    return out.getvalue()
 
 
 def waiting() -> str:
@@ -25,10 +16,8 @@ def waiting() -> str:
 
 def result(settings: Settings, task: str) -> bytes:
     """What its agent says of its model, which lies in the bucket."""
-    text = b'{"asset": {"version": "2.0"}}   '
-    model = struct.pack("<4sIII4s", b"glTF", 2, 20 + len(text), len(text), b"JSON") + text
     bucket = settings["MINIO_3D_FILES_BUCKET"]
-    objects.put(bucket, f"{task}.glb", model, content_type="model/gltf-binary")
+    objects.put(bucket, f"{task}.glb", model(), content_type="model/gltf-binary")
     return json.dumps(api.result_message(task, bucket)).encode()
 
 

@@ -1,6 +1,5 @@
 """The product's own functions, all in one served process, with real servers behind them."""
 
-import io
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -10,11 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
-from PIL import Image
 
 from avatars.waiting import LOCKS
 from tests.conftest import Settings
 from tests.layers.serving import PATIENCE, ROOT, Served, running, started, until
+from tests.media import photo
 from tests.servers import postgres
 
 PATHS = (".", "layers/facet/python", "shared", "infra/migrations/python")
@@ -46,9 +45,7 @@ def http(served: Served) -> Iterator[httpx.Client]:
 
 
 def made(http: httpx.Client) -> str:
-    photo = io.BytesIO()
-    Image.linear_gradient("L").convert("RGB").save(photo, "JPEG")
-    answer = http.post("/3d-model-generation/tasks", files={"task_source_file": ("me.jpg", photo.getvalue())})
+    answer = http.post("/3d-model-generation/tasks", files={"task_source_file": ("me.jpg", photo())})
     assert answer.status_code == 201, answer.text
     return str(answer.json()["request_uuid"])
 
