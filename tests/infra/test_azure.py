@@ -18,6 +18,7 @@ from tests.conftest import PROJECT, Settings
 from tests.functions import api
 from tests.functions.conftest import Queue
 from tests.infra import tasks
+from tests.media import photo
 from tests.stacks import free_port
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,127}")  # what Azure calls a function
@@ -137,7 +138,7 @@ def test_somebody_registers_signs_in_and_has_a_photo_taken(azure: Worker, clean:
     head = b'--b\r\ncontent-disposition: form-data; name="task_source_file"; filename="me.jpg"\r\n\r\n'
     path = "/api/v1/3d-model-generation/tasks"
     code, headers, body = azure.request(
-        "POST", path, headers=form, body=head + tasks.photo() + b"\r\n--b--\r\n", by="create_task"
+        "POST", path, headers=form, body=head + photo() + b"\r\n--b--\r\n", by="create_task"
     )
     assert code == 201, body
     task = json.loads(body)["request_uuid"]

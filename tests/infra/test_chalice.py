@@ -31,7 +31,8 @@ from tests.functions.conftest import Queue
 from tests.infra import chalice_package
 from tests.infra.chalice_package import HERE
 from tests.infra.conftest import Files
-from tests.infra.tasks import photo, status
+from tests.infra.tasks import status
+from tests.media import photo
 from tests.servers import postgres
 from tests.stacks import free_port, until
 

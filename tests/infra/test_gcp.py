@@ -18,6 +18,7 @@ from tests.conftest import PROJECT, Settings
 from tests.functions import api
 from tests.functions.conftest import Queue
 from tests.infra import tasks
+from tests.media import photo
 from tests.stacks import free_port
 
 BINARY = {"ce-specversion": "1.0", "ce-id": "1", "ce-type": "dev.facet.result", "ce-source": "/facet/results"}
@@ -87,7 +88,7 @@ def test_one_service_registers_a_person_signs_them_in_and_takes_their_photo(star
     with start("api") as client:
         assert client.post("/api/v1/users/registration", json=who).status_code == 201
         tokens = client.post("/api/v1/users/authorization", json=who).json()
-        files = {"task_source_file": ("me.jpg", tasks.photo(), "image/jpeg")}
+        files = {"task_source_file": ("me.jpg", photo(), "image/jpeg")}
         mine = {"access-token": tokens["access_token"]}
         made = client.post("/api/v1/3d-model-generation/tasks", headers=mine, files=files)
         assert made.status_code == 201
