@@ -111,8 +111,10 @@ def test_a_program_is_told_to_stop_when_its_starter_is_killed(tmp_path: Path) ->
         "asyncio.run(main())"
     )
     with subprocess.Popen([sys.executable, "-c", starter], cwd=Path(__file__).parents[3]) as running:
-        _await(tmp_path / "up")
-        running.kill()
+        try:
+            _await(tmp_path / "up")
+        finally:
+            running.kill()
     _await(tmp_path / "stopped")
 
 

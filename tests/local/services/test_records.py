@@ -79,7 +79,7 @@ async def test_a_stale_process_gets_its_own_stop_signal(tmp_path: Path, start: S
         "print(flush=True); time.sleep(600)"
     )
     records.note(tmp_path, "one", process.pid, signal.SIGINT)
-    await records.end_all(tmp_path, patience=5)
+    await records.end_all(tmp_path, patience=20)
     assert process.wait() == 7
 
 

