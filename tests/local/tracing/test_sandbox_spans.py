@@ -73,7 +73,7 @@ class Traced:
         """The spans when there are so many, by their start."""
 
         async def wait() -> None:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while len(self.spans) < count:
                     await asyncio.sleep(0.005)
 

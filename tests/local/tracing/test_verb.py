@@ -17,7 +17,7 @@ TRACE, TASK = "4bf92f3577b34da6a3ce929d0e0e4736", "0c3ac0ee-3b5c-4cf0-91d6-6a3b5
 REQUEST = "7d3ac0ee-3b5c-4cf0-91d6-6a3b5b1f1c55"
 
 
-def span(number: int, parent: str | None, **more: Any) -> dict[str, Any]:
+def span(number: int, parent: str | None, *, now: float, **more: Any) -> dict[str, Any]:
     return {
         "trace_id": TRACE,
         "span_id": f"{number:016x}",
@@ -25,8 +25,8 @@ def span(number: int, parent: str | None, **more: Any) -> dict[str, Any]:
         "name": "work",
         "kind": "internal",
         "service": "create_task",
-        "start": time.time() + 1 + number,
-        "end": time.time() + 2 + number,
+        "start": now + 1 + number,
+        "end": now + 2 + number,
         "status": "unset",
         "attributes": {},
         **more,
@@ -41,11 +41,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("FACET_STATE", raising=False)
     ring = Ring(State.open(tmp_path).records)
     sent = {"messaging.message.conversation_id": TASK, "url.full": "http://s3/?X-Amz-Signature=abcdef123456"}
+    now = time.time()
     ring.spans(
         [
-            span(1, None, attributes={"faas.invocation_id": REQUEST}),
-            span(2, f"{1:016x}", name="send tasks", kind="producer", attributes=sent),
-            span(3, None, trace_id="5" * 32, name="other"),
+            span(1, None, now=now, attributes={"faas.invocation_id": REQUEST}),
+            span(2, f"{1:016x}", now=now, name="send tasks", kind="producer", attributes=sent),
+            span(3, None, now=now, trace_id="5" * 32, name="other"),
         ]
     )
     ring.close()

@@ -141,10 +141,12 @@ def followed(state: State, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str
     written(state, "one", "before")
     reader = threading.Thread(target=follow)
     reader.start()
-    until(lambda: lines, within=5, what="the last lines")
-    yield lines
-    ended.set()
-    reader.join()
+    try:
+        until(lambda: lines, within=20, what="the last lines")
+        yield lines
+    finally:
+        ended.set()
+        reader.join()
 
 
 def seen(lines: list[str], number: int) -> bool:
@@ -156,10 +158,10 @@ def test_following_goes_on_through_a_rotation(state: State, followed: list[str])
     log = FunctionLog(folder / "one.log", limit=200)
     for number in range(30):
         log.write(f"line {number} {'x' * 40}")
-        until(partial(seen, followed, number), within=5, what="the line")
+        until(partial(seen, followed, number), within=20, what="the line")
     log.close()
     written(state, "new", "another function")
-    until(lambda: any("another" in line for line in followed), within=5, what="the new file")
+    until(lambda: any("another" in line for line in followed), within=20, what="the new file")
     said = [line for line in followed if "line" in line]
     assert (folder / "one.log.1").exists()
     assert len(said) == len(set(said))

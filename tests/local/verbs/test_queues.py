@@ -15,7 +15,6 @@ from local.cloud.broker import Broker
 from local.cloud.queues import Queues
 from tests.local.emulator.lab import copy_sample
 from tests.local.emulator.test_queue import Queue, RawHeader
-from tests.stacks import until
 
 Facet = Callable[..., Result]
 
@@ -95,6 +94,7 @@ def test_a_look_leaves_the_messages_in_their_places(facet: Facet, queue: Queue) 
     queue.publish(b"2", b"3")
     first, second = told(facet, "queue", "peek", "results", "-n", "2")
     assert (first["message_id"], first["body"], first["redelivered"], second["body"]) == ("m-1", '{"n": 1}', False, "2")
+    queue.await_depth(queue.name, 3)
     assert [queue.take(queue.name) for _ in range(3)] == [b'{"n": 1}', b"2", b"3"]
 
 
@@ -105,7 +105,7 @@ def test_looking_often_kills_no_message(facet: Facet, queue: Queue) -> None:
         assert [letter["body"] for letter in told(facet, "queue", "peek", "results")] == ["1"]
     (letter,) = told(facet, "queue", "peek", "results")
     assert (letter["message_id"], letter["headers"]["mine"]) == ("m", 1)
-    until(lambda: queue.depth() == 1, within=5, what="the message waits again")
+    queue.await_depth(queue.name, 1)
     assert queue.depth(f"{queue.name}.dead") == 0
 
 
@@ -148,6 +148,7 @@ def test_a_dead_letter_goes_back_without_its_reason(facet: Facet, queue: Queue) 
     _, properties, body = queue.channel().basic_get(queue.name)
     assert (body, properties.message_id, properties.type, properties.delivery_mode) == (b"m-2", "m-2", "report", 2)
     assert properties.headers == {"traceparent": "00-x", "x-redriven": 1, "x-delivery-count": 0}
+    queue.await_depth(f"{queue.name}.dead", 2)
     assert [queue.take(f"{queue.name}.dead") for _ in range(3)] == [b"m-1", b"m-3", None]
 
 
@@ -176,7 +177,8 @@ def test_who_is_killed_between_leaves_the_message_in_both_queues(queue: Queue, m
     monkeypatch.setattr(BlockingChannel, "basic_ack", killed)
     with pytest.raises(KeyboardInterrupt):
         Queues(Broker.by(queue.settings)).redrive(queue.name, "m")
-    assert (queue.depth(), queue.depth(f"{queue.name}.dead")) == (1, 1)
+    for name in (queue.name, f"{queue.name}.dead"):
+        queue.await_depth(name, 1)
 
 
 def test_what_cannot_go_back_stays(facet: Facet, queue: Queue) -> None:
@@ -185,9 +187,10 @@ def test_what_cannot_go_back_stays(facet: Facet, queue: Queue) -> None:
     assert result.exit_code == 1
     assert "There is no queue gone." in result.output
     queue.channel().basic_publish("", f"{queue.name}.dead", b"2", RawHeader(b"T" + (2**55).to_bytes(8, "big")))
+    queue.await_depth(f"{queue.name}.dead", 2)
     assert queue.take(f"{queue.name}.dead") == b"1"
     assert "headers cannot be read" in facet("queue", "redrive", "results", "--all").output
-    assert queue.depth(f"{queue.name}.dead") == 1
+    queue.await_depth(f"{queue.name}.dead", 1)
 
 
 @pytest.mark.parametrize(
