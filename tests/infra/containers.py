@@ -32,12 +32,12 @@ def running(environment: Mapping[str, str], part: str) -> Iterator[dict[str, Any
     command = [sys.executable, "-m", "local", "up", "--only", part]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while (status := facet(environment, "status", "--json")).returncode != 0:
             assert process.poll() is None, process.stdout and process.stdout.read().decode()
             assert time.monotonic() < deadline, status.stdout
         yield json.loads(status.stdout)
     finally:
         process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output

@@ -40,7 +40,7 @@ def test_migrate_gives_the_broker_an_agents_user(migrating: dict[str, str]) -> N
 def test_functions_alone_serve_the_api(container: dict[str, str]) -> None:
     with running(container, "functions") as status:
         assert status["services"] == {}
-        assert httpx.get(f"{status['gateway']}/health/ready").json() == {"status": "ready"}
+        assert httpx.get(f"{status['gateway']}/health/ready", timeout=30).json() == {"status": "ready"}
 
 
 def test_triggers_alone_are_ready_and_have_no_address(container: dict[str, str]) -> None:

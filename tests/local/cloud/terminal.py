@@ -47,7 +47,7 @@ class Terminal:
             seen = _CONTROL.sub("", self.raw[since:])
         return seen
 
-    def ended(self, *, within: float = 20) -> int:
+    def ended(self, *, within: float = 60) -> int:
         """Read until the command has ended; its exit code."""
         deadline = time.monotonic() + within
         while self.process.poll() is None:

@@ -38,7 +38,7 @@ def record_of(edge: Emulation, request_id: str) -> dict[str, Any]:
     def told() -> dict[str, Any] | None:
         return next((one for one in records(edge) if one["requestContext"]["requestId"] == request_id), None)
 
-    return until(told, within=10, what="the destination is told")
+    return until(told, within=30, what="the destination is told")
 
 
 def test_an_event_that_fails_is_tried_three_times_and_then_told_to_its_destination(
@@ -72,13 +72,13 @@ def test_a_success_is_told_too(functions: Any, edge: Emulation) -> None:
 def test_without_a_destination_the_end_is_reported(functions: Any, edge: Emulation) -> None:
     request_id = accepted(functions, "once", {"kind": "raise_error"})
     line = f"once: the event {request_id} is dropped (RetriesExhausted)"
-    until(lambda: line in edge.reports, within=10, what="the end is reported")
+    until(lambda: line in edge.reports, within=30, what="the end is reported")
     assert sum(one.request_id == request_id for one in edge.invocations) == 1
 
 
 def test_an_event_that_must_wait_for_a_place_is_not_lost(functions: Any, edge: Emulation) -> None:
     ids = {accepted(functions, "single", {"seconds": 0.1}) for _ in range(8)}
-    until(lambda: ids <= {one.request_id for one in edge.invocations}, within=10, what="all have run")
+    until(lambda: ids <= {one.request_id for one in edge.invocations}, within=30, what="all have run")
 
 
 def test_an_event_for_nobody_or_of_no_json_is_refused(functions: Any) -> None:

@@ -45,7 +45,7 @@ class Project:
             found = self.json("records", "-n", "1")
             return found[0]["request_id"] if found and found != before else None
 
-        return until(new, within=5, what=f"a record of {method} {path}")
+        return until(new, within=20, what=f"a record of {method} {path}")
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
             patch.setenv(name, value)
         _facet(folder, "up", "--detach", "--only", "functions")
         try:
-            with httpx.Client(base_url=f"http://localhost:{port}", trust_env=False) as http:
+            with httpx.Client(base_url=f"http://localhost:{port}", timeout=30, trust_env=False) as http:
                 yield Project(folder, http)
         finally:
             _facet(folder, "down")

@@ -54,15 +54,15 @@ def test_a_call_stops_where_a_debugger_says(sample: Project, verb: str) -> None:
     what = ["greet", *BODY] if verb == "invoke" else [sample.ask("POST", "/greet", json={"name": "Ada"})]
     with waiting(sample, verb, *what) as (process, port):
         assert dap.stop_at(port, *line_of(sample, "return answered(200")) == "breakpoint"
-        output, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=60)
     assert "hello Ada" in output
 
 
 def test_whoever_leaves_a_waiting_call_frees_its_port(sample: Project) -> None:
     with waiting(sample, "invoke", "greet", *BODY) as (process, port):
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=10) == 130
-    until(lambda: not listening(port), within=10, what="nothing listens any more")
+        assert process.wait(timeout=60) == 130
+    until(lambda: not listening(port), within=30, what="nothing listens any more")
 
 
 def listening(port: int) -> bool:
