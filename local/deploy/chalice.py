@@ -75,7 +75,7 @@ def render(source: Source) -> dict[str, str]:
         "app.py": _app(source),
         ".chalice/config.json": as_json(_config(source)),
         ".chalice/policy.json": as_json(chalice_stack.policy()),
-        "resources.json": as_json(chalice_stack.additions(source)),
+        "resources.json": as_json(chalice_stack.additions(source, [*_invoked(source), *_schedules(source)])),
     }
 
 

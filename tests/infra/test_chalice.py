@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import httpx
@@ -23,7 +24,7 @@ from local import deploy
 from local.deploy import chalice_stack
 from local.events import RmqMessage, rmq_event, schedule_event
 from local.template import load
-from local.template.intrinsics import parse
+from local.template.intrinsics import Resolver, parse
 from local.testing import Local
 from tests.conftest import PROJECT, Settings
 from tests.functions import api
@@ -259,6 +260,41 @@ def test_the_package_has_each_function_with_its_limits_and_trigger(packaged: Pat
         "app.consume_results",
     )
     assert mapping["Properties"]["BatchSize"] == specs["consume_results"].queues[0].batch_size
+
+
+def test_what_the_functions_of_the_package_log_is_forgotten_in_time(packaged: Path) -> None:
+    resources = json.loads((packaged / "sam.json").read_text())["Resources"]
+    functions = {name for name, each in resources.items() if each["Type"] == "AWS::Serverless::Function"}
+    groups = [each["Properties"] for each in resources.values() if each["Type"] == "AWS::Logs::LogGroup"]
+    assert {group["LogGroupName"]["Fn::Sub"] for group in groups} == {f"/aws/lambda/${{{name}}}" for name in functions}
+    assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups)
+
+
+def test_the_functions_of_the_package_are_in_the_vpc_that_is_named(packaged: Path) -> None:
+    template = json.loads((packaged / "sam.json").read_text())
+    at = Resolver(template, {"VpcSubnetIds": "subnet-1a,subnet-2b", "VpcSecurityGroupIds": "sg-1a"})
+    network = template["Globals"]["Function"]["VpcConfig"]
+    assert at.resolve(network) == {"SubnetIds": ["subnet-1a", "subnet-2b"], "SecurityGroupIds": ["sg-1a"]}
+    assert Resolver(template, {"VpcSubnetIds": "", "VpcSecurityGroupIds": ""}).resolve(network) is None
+
+
+def test_the_consumer_has_the_rights_by_which_lambda_reads_the_queue_of_a_private_broker(packaged: Path) -> None:
+    resources = json.loads((packaged / "sam.json").read_text())["Resources"]
+    source = parse((PROJECT / "template.yaml").read_text())["Resources"]["ConsumeResultsRole"]
+    [chalices] = resources["ConsumeResultsRole"]["Properties"]["Policies"]
+    needed = {action for action in _actions(source) if action.startswith(("mq:", "secretsmanager:", "ec2:Describe"))}
+    assert len(needed) == 6
+    assert needed <= _actions(chalices)
+
+
+def _actions(value: Any) -> set[str]:
+    """All that policies somewhere in there allow."""
+    if isinstance(value, list):
+        return set().union(*map(_actions, value))
+    if not isinstance(value, dict):
+        return set()
+    own = value["Action"] if value.get("Effect") == "Allow" else []
+    return {*own}.union(*map(_actions, value.values()))
 
 
 def test_the_package_asks_for_settings_and_holds_no_secret(packaged: Path) -> None:
