@@ -446,21 +446,24 @@ def test_heartbeats_go_on_while_a_message_is_at_work(queue: Queue, monkeypatch: 
     assert (handled, queue.waiting()) == ([False], 0)
 
 
-def test_a_failure_is_logged_without_a_cause_that_it_has_not(queue: Queue, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("error", [ValueError("it does not work"), SystemExit(1)])
+def test_a_message_is_tried_again_whatever_was_raised_and_no_cause_is_made_up(
+    error: BaseException, queue: Queue, capsys: pytest.CaptureFixture[str]
+) -> None:
     app, tries = Function("example"), []
 
     @app.consumer
     def handle(message: Message) -> None:
         tries.append(message.redelivered)
         if len(tries) == 1:
-            raise ValueError("it does not work")
+            raise error
 
     queue.publish(b"1")
     with running(app):
         until(lambda: len(tries) == 2, "the message tried again")
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     [failure] = [line for line in lines if "tried again" in line["message"]]
-    assert (failure["error"], failure.get("cause")) == ("ValueError", None)
+    assert (failure["error"], failure.get("cause")) == (type(error).__name__, None)
 
 
 def test_a_broker_that_fell_silent_is_noticed(

@@ -187,13 +187,13 @@ class _Work(threading.Thread):
         context = Context(self._function.app_name, timeout=self._timeout)
         try:
             self._function.process([message], context)
-        except Exception as error:  # the border: whatever was raised, the message is kept
+        except (Exception, SystemExit) as error:  # the border: whatever was raised, the message is kept
             _report(error, context.aws_request_id)
             return False
         return True
 
 
-def _report(error: Exception, request_id: str) -> None:
+def _report(error: BaseException, request_id: str) -> None:
     told = f"{error.code}: {error.detail}" if isinstance(error, Problem) else repr(error)
     log.get().warning(
         "the message is kept and tried again: %s",

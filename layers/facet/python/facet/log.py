@@ -55,7 +55,7 @@ def trace(traceparent: object) -> dict[str, str]:
     return {"trace_id": match[1]} if match else {}
 
 
-def cause(error: Exception) -> dict[str, str]:
+def cause(error: BaseException) -> dict[str, str]:
     """What brought an error about, as a field for `extra`; nothing where it came by itself."""
     return {"cause": repr(error.__cause__)} if error.__cause__ else {}
 

@@ -10,7 +10,7 @@ Result = TypeVar("Result")
 
 
 class Full(Exception):
-    """As much work waits as may."""
+    """As much work waits as may, or no thread can be begun for it."""
 
 
 class Threads(Generic[Result]):
@@ -31,16 +31,21 @@ class Threads(Generic[Result]):
         with self._lock:
             if self._held >= self._most:
                 raise Full
+            if self._begun < min(self._count, self._held + 1):
+                self._begin()
             self._held += 1
-            begin = self._begun < min(self._count, self._held)
-            self._begun += begin
         future: Future[Result] = Future()
         self._work[future] = work
         future.add_done_callback(self._done)
         self._turns.put(future)
-        if begin:
-            Thread(target=self._run, name=f"request-{self._begun}", daemon=True).start()
         return future
+
+    def _begin(self) -> None:
+        try:
+            Thread(target=self._run, name=f"request-{self._begun + 1}", daemon=True).start()
+        except RuntimeError as error:  # the machine has no more for this process
+            raise Full from error
+        self._begun += 1
 
     def _done(self, future: Future[Result]) -> None:
         self._work.pop(future, None)
