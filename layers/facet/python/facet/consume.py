@@ -24,7 +24,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from facet import loading
+from facet import loading, log
 from facet.consumer import Consumer, Options, Refused
 from facet.options import WrongOption
 from facet.settings import SettingsError
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         threading.Thread(target=_watch, args=(consumer, options.grace), name="signals", daemon=True).start()
         consumer.run()
     except (Refused, WrongOption, SettingsError, loading.UnknownFunction, loading.BrokenFunction) as error:
-        print(f"facet.consume: {error}", file=sys.stderr)
+        print(f"facet.consume: {log.redacted(str(error))}", file=sys.stderr)
         return 1
     return 0
 

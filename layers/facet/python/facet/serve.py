@@ -154,7 +154,7 @@ def _or_exit(make: Callable[[], Made], *, code: int = 1) -> Made:
     try:
         return make()
     except (CannotServe, WrongOption) as error:
-        sys.stderr.write(f"facet.serve: {error}\n")
+        sys.stderr.write(f"facet.serve: {log.redacted(str(error))}\n")
         raise SystemExit(code) from None
 
 

@@ -10,8 +10,7 @@ from facet.problems import Problem
 
 Batch = Callable[[], bool]  # does a bounded part; whether there is more to do now
 
-
-BATCH = 500
+BATCH = 500  # rows
 
 
 def ahead(now: datetime) -> timedelta:
