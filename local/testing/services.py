@@ -125,7 +125,8 @@ def postgres(settings: Mapping[str, str], *, autocommit: bool = False) -> psycop
 def management(settings: Mapping[str, str]) -> httpx.Client:
     """A client of RabbitMQ's HTTP API."""
     account = settings["RABBITMQ_USER"], settings["RABBITMQ_PASSWORD"]
-    return httpx.Client(base_url=f"{settings['RABBITMQ_MANAGEMENT_URL']}/api", auth=account, trust_env=False)
+    base = f"{settings['RABBITMQ_MANAGEMENT_URL']}/api"
+    return httpx.Client(base_url=base, auth=account, timeout=60, trust_env=False)  # a virtual host takes its time
 
 
 def named(settings: Mapping[str, str], *prefixes: str) -> Settings:
