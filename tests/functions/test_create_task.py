@@ -181,7 +181,7 @@ def test_a_task_is_accepted_while_the_broker_is_down_and_sent_later(
         api.relay()
         return api.status(person.headers, request_uuid) == "PENDING"
 
-    until(sent, within=10, what="the message is sent")
+    until(sent, within=30, what="the message is sent")
     assert [properties.correlation_id for _, properties in queue.take("generation_tasks")] == [request_uuid]
 
 

@@ -23,7 +23,8 @@ def announced(photo: bytes, **more: object) -> dict[str, object]:
 
 def put(upload: dict[str, Any], photo: bytes) -> int:
     """What a client does with the answer."""
-    return httpx.request(upload["method"], upload["url"], headers=upload["headers"], content=photo).status_code
+    sent = httpx.request(upload["method"], upload["url"], headers=upload["headers"], content=photo, timeout=60)
+    return sent.status_code
 
 
 @pytest.mark.parametrize("with_digest", [True, False])

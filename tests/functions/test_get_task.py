@@ -299,8 +299,9 @@ def test_without_places_nobody_waits(monkeypatch: pytest.MonkeyPatch, photo: byt
 
 def test_nobody_waits_longer_than_the_invocation_may_last(monkeypatch: pytest.MonkeyPatch, photo: bytes) -> None:
     monkeypatch.setattr("functions.get_task.handler._seconds_left", lambda: 3.2)
+    headers, request_uuid = made(photo)
     begun = time.monotonic()
-    assert read(*made(photo), prefer="wait=20").status == 200
+    assert read(headers, request_uuid, prefer="wait=20").status == 200
     assert time.monotonic() - begun < 15
 
 
