@@ -108,9 +108,9 @@ def serves(container: Container) -> None:
     assert not container.healthy(PORT=port)
     with container.running(more={"HOST": "127.0.0.1", "PORT": port}):
         until(lambda: container.healthy(PORT=port), within=30, what="the health check of the image")
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
             until(lambda: client.get("/_/ready").status_code == 200, within=30, what="/_/ready")
-            assert client.get("/health/ready").json() == {"status": "ready"}
+            until(lambda: client.get("/health/ready").json() == {"status": "ready"}, within=30, what="/health/ready")
             person = {"name": "Bo", "email": "image@example.com", "password": "correct horse battery"}
             assert client.post("/api/v1/users/registration", json=person).status_code in (201, 409)
             assert client.get("/docs").status_code == 200

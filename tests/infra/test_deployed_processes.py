@@ -24,7 +24,7 @@ from tests.conftest import PROJECT, Settings
 from tests.infra import manifests
 from tests.infra.conftest import Files
 from tests.infra.manifests import Document
-from tests.stacks import free_port
+from tests.stacks import free_port, until
 
 PATIENCE = 30.0
 Rendered = Callable[[str], Files]
@@ -134,7 +134,7 @@ def test_the_api_of_kubernetes_is_ready_answers_and_stops(
     with running(api, api.document["startupProbe"], grace_of(rendered("kubernetes"), "facet-api")):
         assert api.passes(api.document["readinessProbe"])
         assert api.passes(api.document["livenessProbe"])
-        assert api.request("GET", "/api/v1/health/ready").status_code == 200
+        until(lambda: api.request("GET", "/api/v1/health/ready").status_code == 200, within=PATIENCE, what="readiness")
         assert api.request("POST", "/api/v1/users/registration", json=PERSON).status_code == 201
         assert api.request("GET", "/fn/health/health/live").status_code == 200
         assert api.request("POST", "/fn/relay_outbox/", json={}).status_code == 404
