@@ -400,6 +400,7 @@ def stubbed() -> Iterator[Any]:
 
 
 def test_an_absent_storage_is_a_503_that_says_when_to_come_back(nowhere: None) -> None:
+    objects._client()
     started = time.monotonic()
     with pytest.raises(objects.Unavailable) as outage:
         objects.read("b", "k", limit=1)
