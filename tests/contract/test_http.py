@@ -15,6 +15,7 @@ import pytest
 from psycopg import sql
 
 from facet import objects
+from facet.settings import Rate, settings
 from local.testing import Local
 from tests.conftest import Settings
 from tests.contract.cases import PASSWORD, Case, cases
@@ -155,6 +156,16 @@ def _same(text: str) -> str:
 
 
 _expected: list[Answer | None] = []
+
+
+@pytest.fixture(autouse=True)
+def _unhurried(environment: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take longer to say that it is ready, and for all requests longer than a limit's window is."""
+    monkeypatch.setattr("functions.health.handler.PATIENCE", 30)
+    for name, value in settings():
+        if isinstance(value, Rate):
+            monkeypatch.setenv(name.upper(), f"{value.quota}/3600")
+    settings.cache_clear()
 
 
 @pytest.fixture
