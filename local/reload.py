@@ -54,7 +54,9 @@ class Renewal:
         await self.renew([*self._pool.users(files), *self._pool.held])
 
     async def renew(self, names: Iterable[str]) -> None:
-        self._due |= dict.fromkeys(names)
+        due = dict.fromkeys(names)
+        self._due |= due
+        self._pool.renewing |= due.keys()
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work())
         await asyncio.shield(self._working)
@@ -79,8 +81,12 @@ class Renewal:
         while self._due:
             name = next(iter(self._due))
             del self._due[name]
-            if (failure := await self._renew(name)) is not None:
-                outcomes[failure].append(name)
+            try:
+                if (failure := await self._renew(name)) is not None:
+                    outcomes[failure].append(name)
+            finally:
+                if name not in self._due:
+                    self._pool.renewing.discard(name)
         for failure, names in outcomes.items():
             more = f" and {len(names) - 5} more" if len(names) > 6 else ""
             listed = ", ".join(names[:5] if more else names) + more

@@ -71,6 +71,8 @@ class Pool:
         self._last_change = 0.0
         self.held: dict[str, str] = {}
         """Functions whose new code cannot be imported, and why: while one of their sandboxes lives, none starts."""
+        self.renewing: set[str] = set()
+        """Functions whose new code is to be tried: none of their sandboxes goes before it is known to work."""
 
     async def acquire(self, spec: FunctionSpec) -> Lease:
         """Wait in line for a lease. Raises Throttled and Busy."""
@@ -214,7 +216,7 @@ class Pool:
         name = lease.spec.name
         if lease.generation != self._generations[name]:
             return False
-        if name in self.held or self._last_change < lease.since:
+        if name in self.held or name in self.renewing or self._last_change < lease.since:
             return True
         return not any(self._changes.get(file, 0.0) >= lease.since for file in sandbox.files)
 
