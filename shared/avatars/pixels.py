@@ -3,6 +3,7 @@
 import io
 import re
 import struct
+import threading
 import warnings
 import zlib
 
@@ -50,6 +51,8 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_PILLOW = re.compile(r"PIL\.")
+_FILTERS = threading.Lock()
 # What is known to be raised on bytes that are no image, or a broken one.
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, struct.error, zlib.error)
 
@@ -62,19 +65,25 @@ def as_jpeg(upload: bytes) -> bytes:
     if len(upload) > MAX_BYTES:
         raise BodyTooLarge
     heap.give_back_large_blocks()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            picture, orientation = _decode(upload)
-        except Image.DecompressionBombError as error:
-            raise ImageTooLarge from error
-        except _UNREADABLE as error:
-            raise NotAnImage from error
+    _ignore_what_pillow_warns_of()
+    try:
+        picture, orientation = _decode(upload)
+    except Image.DecompressionBombError as error:
+        raise ImageTooLarge from error
+    except _UNREADABLE as error:
+        raise NotAnImage from error
     if orientation in UPRIGHT:
         picture = picture.transpose(UPRIGHT[orientation])
     encoded = io.BytesIO()
     picture.save(encoded, "JPEG", quality=QUALITY)
     return encoded.getvalue()
+
+
+def _ignore_what_pillow_warns_of() -> None:
+    """For good: `catch_warnings` would let threads overwrite each other's filters, and those of everybody else."""
+    with _FILTERS:
+        if ("ignore", None, Warning, _PILLOW, 0) not in warnings.filters:
+            warnings.filterwarnings("ignore", module=_PILLOW.pattern)
 
 
 def _decode(upload: bytes) -> tuple[Image.Image, object]:

@@ -2,8 +2,10 @@
 
 import io
 import random
+import threading
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +18,7 @@ from tests.shared.avatars import corpus
 from tests.shared.avatars.corpus import SRGB, Size, deep_gradient, encoded, gradient
 
 DATA = Path(__file__).parents[2] / "data"
+PATIENCE = 30
 LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
 
 
@@ -303,6 +306,39 @@ def test_no_warning_of_the_decoder_gets_out() -> None:
         with pytest.raises(photos.ImageTooLarge):
             pixels.as_jpeg(corpus.png_bomb(10_000, 10_000))
     assert caught == []
+
+
+def test_photos_decoded_at_once_leave_the_warnings_of_others_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (encoded(gradient("P"), transparency=bytes(range(number, 256))) for number in (0, 1))
+    decode, begun, joined, ended = pixels._decode, *(threading.Event() for _ in range(3))
+
+    def overlapping(upload: bytes) -> tuple[Image.Image, object]:
+        if upload == first:
+            begun.set()
+            assert joined.wait(PATIENCE)
+        else:
+            joined.set()
+            assert ended.wait(PATIENCE)
+        return decode(upload)
+
+    monkeypatch.setattr(pixels, "_decode", overlapping)
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(pixels.as_jpeg, first)
+        assert begun.wait(PATIENCE)
+        other = pool.submit(pixels.as_jpeg, second)
+        one.result(PATIENCE)
+        ended.set()
+        other.result(PATIENCE)  # its own warnings would be errors here
+    with pytest.raises(UserWarning, match="somebody else's"):
+        warnings.warn("somebody else's", UserWarning, stacklevel=1)
+
+
+def test_many_photos_decoded_at_once_are_all_taken() -> None:
+    photo = encoded(gradient("P"), transparency=bytes(range(256)))
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(pixels.as_jpeg, [photo] * 200))) == 1
+    with pytest.raises(UserWarning, match="somebody else's"):
+        warnings.warn("somebody else's", UserWarning, stacklevel=1)
 
 
 @pytest.mark.parametrize(
