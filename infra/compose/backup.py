@@ -21,7 +21,7 @@ from infra.compose.folder import BackupFailed
 from infra.compose.storage import Store, index
 
 MANIFEST = "manifest.json"
-WORKS = Path("/tmp/backups-work")  # noqa: S108  # of a container, for its health check; gone while the last one failed
+WORKS = Path("/tmp/backups-work")  # noqa: S108  # of a container, for its health check; gone while something failed
 AGAIN = timedelta(minutes=15)
 
 
@@ -53,14 +53,19 @@ def daily(at: Mapping[str, str], root: Path, *, sleep: Callable[[float], None] =
             sleep(min(wait, 60))  # the clock may be set
         try:
             make(at, root)
-            for gone in folder.prune(root, keep):
-                _say(f"{gone.name}: removed, {keep} are kept")
-            WORKS.touch()
-            due = following(datetime.now(UTC), when)
         except BackupFailed as failure:
             WORKS.unlink(missing_ok=True)
             due = datetime.now(UTC) + AGAIN
             _say(f"no backup: {failure} It is tried again in 15 minutes.")
+            continue
+        due = following(datetime.now(UTC), when)
+        try:
+            for gone in folder.prune(root, keep):
+                _say(f"{gone.name}: removed, {keep} are kept")
+            WORKS.touch()
+        except BackupFailed as failure:
+            WORKS.unlink(missing_ok=True)
+            _say(f"an old backup stays: {failure} It is tried again after the next one.")
 
 
 def following(now: datetime, when: time) -> datetime:

@@ -1,6 +1,7 @@
 """A backup's folder: complete or not there at all, with a checksum of every file, as `sha256sum -c` reads them."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -36,8 +37,8 @@ def begun(root: Path) -> Iterator[Path]:
             raise BackupFailed(f"Another backup into {root} is under way. Wait for it, and begin again.") from None
         draft = root / "unfinished"
         shutil.rmtree(draft, ignore_errors=True)  # of a machine that was switched off
-        draft.mkdir(mode=0o700)
         try:
+            draft.mkdir(mode=0o700)
             yield draft
             while (named := root / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")).exists():
                 time.sleep(0.1)  # a name is a second
@@ -53,16 +54,36 @@ def begun(root: Path) -> Iterator[Path]:
 
 
 def finished(root: Path) -> list[Path]:
-    """The backups there are, oldest first."""
-    return sorted(each for each in root.glob("*Z") if _NAME.fullmatch(each.name) and (each / SUMS).is_file())
+    """The backups there are, oldest first, without those that nobody here may look into."""
+    return [each for each in _named(root) if _is_complete(each)]
 
 
-def prune(root: Path, keep: int) -> list[Path]:
-    """Remove all but the newest; those that are gone."""
-    gone = finished(root)[: -max(keep, 1)]
-    for each in gone:
-        shutil.rmtree(each)
-    return gone
+def prune(root: Path, keep: int) -> Iterator[Path]:
+    """Remove all but the newest, and tell which are gone. At last raises BackupFailed, if there are some that stay."""
+    staying = [f"{each} ({os.strerror(errno.EACCES)})" for each in _named(root) if _is_complete(each) is None]
+    for each in finished(root)[: -max(keep, 1)]:
+        try:
+            shutil.rmtree(each)
+        except OSError as error:
+            staying.append(f"{each} ({error.strerror or error})")
+        else:
+            yield each
+    if staying:
+        raise BackupFailed(
+            f"{', '.join(staying)} cannot be removed. Let BACKUP_USER of .env own it, or remove it yourself."
+        )
+
+
+def _named(root: Path) -> list[Path]:
+    return sorted(each for each in root.glob("*Z") if _NAME.fullmatch(each.name))
+
+
+def _is_complete(folder: Path) -> bool | None:
+    """None for a folder that somebody else has closed."""
+    try:
+        return (folder / SUMS).is_file()
+    except PermissionError:
+        return None
 
 
 def seal(folder: Path, known: Mapping[Path, str]) -> None:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -260,6 +261,15 @@ def test_a_full_disk_is_a_failure_that_leaves_nothing_behind(tmp_path: Path) -> 
     assert [each.name for each in tmp_path.iterdir()] == [".lock"]
 
 
+def test_what_is_left_of_another_users_backup_is_a_failure_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "unfinished").mkdir()
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)  # as with ignore_errors
+    with pytest.raises(BackupFailed, match="File exists"), folder.begun(tmp_path):
+        raise AssertionError("nothing can be begun")
+
+
 @pytest.mark.parametrize("wrong", [{"BACKUP_TIME": "soon"}, {"BACKUP_KEEP": "all"}, {"BACKUP_KEEP": "0"}])
 def test_a_plan_that_cannot_be_followed_is_told(wrong: dict[str, str], tmp_path: Path) -> None:
     (name,) = wrong
@@ -315,6 +325,67 @@ def test_a_failed_daily_backup_is_unhealthy_and_tried_again(
     assert waits == [60]
     assert not (tmp_path / "works").exists()
     assert "tried again in 15 minutes" in capsys.readouterr().out
+
+
+class NotOurs:
+    """The backup of somebody else among four, who lets it be seen, or not even that."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch, *, closed: bool) -> None:
+        self.folder, self.given_back = root / "20260101T000000Z", False
+        for day in range(1, 5):
+            made = root / f"2026010{day}T000000Z"
+            made.mkdir()
+            (made / folder.SUMS).touch()
+        remove, is_file = shutil.rmtree, Path.is_file
+        monkeypatch.setattr(shutil, "rmtree", lambda each, **how: remove(self.checked(each), **how))
+        if closed:
+            monkeypatch.setattr(Path, "is_file", lambda file: is_file(self.checked(file)))
+
+    def checked(self, path: Path) -> Path:
+        if self.folder in (path, path.parent) and not self.given_back:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return path
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_backup_that_cannot_be_removed_is_told_when_the_others_are_gone(
+    closed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = NotOurs(tmp_path, monkeypatch, closed=closed)
+    gone: list[str] = []
+    with pytest.raises(BackupFailed, match=rf"{other.folder} \(Permission denied\) cannot be removed.*BACKUP_USER"):
+        gone.extend(each.name for each in folder.prune(tmp_path, 2))
+    assert gone == ["20260102T000000Z"]
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_day_on_which_an_old_backup_stays_is_unhealthy_and_the_next_day_is_tried(
+    closed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    works, root = tmp_path / "works", tmp_path / "backups"
+    root.mkdir()
+    other = NotOurs(root, monkeypatch, closed=closed)
+    monkeypatch.setattr(backup, "WORKS", works)
+    monkeypatch.setattr(backup, "make", lambda *_: root)
+    now, healthy = NOON, list[bool]()
+    monkeypatch.setattr(backup, "datetime", type("Clock", (datetime,), {"now": classmethod(lambda *_: now)}))
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        if now.time() == time(12):
+            healthy.append(works.exists())
+            if len(healthy) == 3:
+                raise SystemExit
+            other.given_back = len(healthy) == 2
+        now += timedelta(seconds=seconds)
+
+    with pytest.raises(SystemExit):
+        backup.daily({"BACKUP_TIME": "02:30", "BACKUP_KEEP": "3"}, root, sleep=sleep)
+    assert healthy == [True, False, True]
+    told = capsys.readouterr().out
+    assert told.count(f"an old backup stays: {other.folder} (Permission denied)") == 1
+    assert len(folder.finished(root)) == 3
 
 
 @pytest.mark.parametrize(
