@@ -4,10 +4,12 @@ import azure.functions as func
 import pytest
 from azure.functions.http import HttpResponseConverter
 
-from facet.adapters import azure
+from facet.adapters import HOP_BY_HOP, azure
 from facet.function import Function
 from facet.http import Response
 from facet.messages import Message
+
+URL = "https://facet.example.org/"
 
 
 class Invocation:
@@ -30,6 +32,15 @@ def test_a_request_is_read_from_its_url() -> None:
 
 def test_a_request_for_the_root_has_a_path() -> None:
     assert azure.request_from(native("https://facet.example.org")).path == "/"
+
+
+@pytest.mark.parametrize("name", sorted(HOP_BY_HOP))
+def test_what_is_of_one_connection_reaches_neither_the_function_nor_its_client(name: str) -> None:
+    request = azure.request_from(func.HttpRequest("GET", URL, headers={name.title(): "x", "X-Other": "1"}, body=b""))
+    assert list(request.headers) == ["x-other"]
+    answer = azure.response_from(Response(200, "{}", [(name.title(), "x"), ("x-other", "1")]), "GET")
+    assert name not in answer.headers
+    assert answer.headers["x-other"] == "1"
 
 
 @pytest.mark.parametrize(

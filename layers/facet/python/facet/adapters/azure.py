@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import azure.functions as func
 
 from facet import log
-from facet.adapters import MAX_BODY, answer, encoded, outgoing, too_large
+from facet.adapters import HOP_BY_HOP, MAX_BODY, answer, encoded, outgoing, too_large
 from facet.context import Context
 from facet.function import Function
 from facet.http import Answers, Headers, Request, Response, query_from
@@ -37,7 +37,7 @@ def request_from(native: func.HttpRequest) -> Request:
         method=native.method,
         path=encoded(url.path.encode()) or "/",
         query=query_from(url.query),
-        headers=Headers(headers.items()),
+        headers=Headers(item for item in headers.items() if item[0] not in HOP_BY_HOP),
         body=native.get_body(),
         source_ip=_without_port(peer),
     )
