@@ -86,8 +86,8 @@ async def test_an_offer_of_another_protocol_in_whatever_pieces_makes_no_request_
 @pytest.mark.parametrize(
     "offer",
     [
-        b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nX: 1\nUpgrade: h2c\nContent-Length: 4\r\n\r\n",
-        b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\nContent-Length: 4\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nX: 1\nUpgrade: h2c\nContent-Length: 4\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\nContent-Length: 4\r\n\r\n",
         OTHER + OFFER[:-4],
         b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
@@ -98,8 +98,8 @@ async def test_what_follows_an_offer_that_cannot_be_hidden_is_no_request(offer: 
 
 
 async def test_a_value_that_looks_like_an_offer_stays_one() -> None:
-    found = await heard([b"GET /echo HTTP/1.1\r\nX: ", b"Upgrade: a\r", b"\nY: 1\r\n\r", b"\n"])
-    assert [headers for _, headers, _ in found.requests] == [{b"x": b"Upgrade: a", b"y": b"1"}]
+    found = await heard([b"GET /echo HTTP/1.1\r\nX: ", b"Upgrade: a\r", b"\nHost: x\r\n\r", b"\n"])
+    assert [headers for _, headers, _ in found.requests] == [{b"x": b"Upgrade: a", b"host": b"x"}]
 
 
 async def test_a_body_that_looks_like_an_offer_stays_one() -> None:
@@ -108,6 +108,32 @@ async def test_a_body_that_looks_like_an_offer_stays_one() -> None:
     for pieces in _in_two(request):
         found = await heard([*pieces, OTHER])
         assert [body for _, _, body in found.requests] == [body, b""], pieces
+
+
+@pytest.mark.parametrize(
+    "hosts", [b"HTTP/1.1\r\n", b"HTTP/1.1\r\nHost: x\r\nhost: x\r\n", b"HTTP/1.0\r\nHost: x\r\nHost: y\r\n"]
+)
+async def test_a_request_without_one_host_is_refused_and_what_follows_it_is_no_request(hosts: bytes) -> None:
+    request = b"POST /echo " + hosts + b"Content-Length: 4\r\n\r\nabcd"
+    for pieces in [*_in_two(request), [request]]:
+        found = await heard([*pieces[:-1], pieces[-1] + OTHER, OTHER])
+        assert found.requests == [], pieces
+        assert found.wire.sent.count(b"HTTP/1.1 ") == 1, pieces
+        assert found.wire.sent.startswith(b"HTTP/1.1 400 "), pieces
+        assert b'"HOST_INVALID"' in found.wire.sent, pieces
+
+
+async def test_a_request_without_one_host_keeps_the_one_before_from_no_answer() -> None:
+    found = await heard([OTHER + b"GET /echo HTTP/1.1\r\n\r\n" + OTHER])
+    assert [path for path, *_ in found.requests] == ["/other"]
+    assert found.wire.sent.startswith(b"HTTP/1.1 200 ")
+    assert found.wire.sent.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.0\r\n\r\n", b"HTTP/1.0\r\nHost: x\r\n\r\n", b"HTTP/1.1\r\nHost:\r\n\r\n"])
+async def test_an_old_client_needs_no_host_and_a_host_may_be_empty(head: bytes) -> None:
+    found = await heard([b"GET /echo " + head])
+    assert [path for path, *_ in found.requests] == ["/echo"]
 
 
 async def test_trailers_without_end_are_refused() -> None:

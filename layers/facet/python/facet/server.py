@@ -139,9 +139,17 @@ class _Protocol(HttpToolsProtocol):
         """The end of the head."""
         if self.parser.should_upgrade():  # an offer that could not be hidden: behind another request, or CONNECT
             return self._refuse("400 Bad Request", "Only HTTP/1.1 is spoken here.", "BAD_REQUEST")
+        if not self._names_one_host():
+            self._refuse("400 Bad Request", "The request needs exactly one Host header.", "HOST_INVALID")
+            raise ValueError  # for the parser: what follows is neither this request's body nor the next request
         self._unfinished, self._in_head = 0, False
         self._unset_keepalive_if_required()
         return super().on_headers_complete()
+
+    def _names_one_host(self) -> bool:
+        """A second could be whom a proxy before this server meant; only HTTP/1.0 may do without one."""
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        return hosts == 1 or (hosts == 0 and self.parser.get_http_version() == "1.0")
 
     def on_body(self, body: bytes) -> None:
         """Bytes of the body."""
@@ -157,7 +165,8 @@ class _Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answers bytes that are no HTTP request, and closes the connection."""
-        self._refuse("400 Bad Request", msg, "BAD_REQUEST")
+        if not self._refused:
+            self._refuse("400 Bad Request", msg, "BAD_REQUEST")
 
     def _refuse(self, status: str, detail: str, code: str) -> None:
         """Who is cut off while sending may never read the answer: what still comes is thrown away for a while."""
