@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from local.services import debian
 from tests.conftest import Settings
@@ -19,6 +20,7 @@ from tests.infra import containers
 from tests.stacks import UNLIMITED, free_port
 
 pytestmark = pytest.mark.xdist_group("proxy")
+COMPOSE = Path(__file__).parents[2] / "compose.yaml"
 PHOTO = Path(__file__).parents[1] / "data/cat.png"
 FORGER, UPLOADER = "127.0.0.2", "127.0.0.3"
 BALANCER = "127.0.0.4"
@@ -80,11 +82,9 @@ def test_caddy_would_find_a_mistake(caddy: Path, tmp_path: Path) -> None:
 
 def test_without_a_domain_nothing_asks_for_a_certificate(caddy: Path, tmp_path: Path) -> None:
     adapted = json.loads(caddies.ask(caddy, "adapt", settings={"HOME": str(tmp_path)}).stdout)
-    assert sorted(server["listen"][0] for server in adapted["apps"]["http"]["servers"].values()) == [
-        "127.0.0.1:2020",
-        ":80",
-        ":9000",
-    ]
+    asked = httpx.URL(yaml.safe_load(COMPOSE.read_text())["services"]["proxy"]["healthcheck"]["test"][-1])
+    servers = adapted["apps"]["http"]["servers"].values()
+    assert {server["listen"][0] for server in servers} == {asked.netloc.decode(), ":80", ":9000"}
     assert "tls" not in adapted["apps"]
 
 
