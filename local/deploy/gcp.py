@@ -11,7 +11,10 @@ LEAST_MEMORY = 512
 FRONT_END = "169.254.0.0/16"
 """From where requests reach an instance: what it says in X-Forwarded-For of the client is Google's own word."""
 
-ABOUT = "The settings of all functions. To be filled in: {needed}. From Secret Manager come {secrets}."
+ABOUT = (
+    "The settings of all functions. To be filled in: {needed}. May be added: {optional}. From Secret Manager come "
+    "{secrets}."
+)
 
 MAIN = '''"""The entry points of Google Cloud Run functions: `api`, which answers for all of them, and one for each.
 
@@ -78,7 +81,8 @@ def _settings(source: Source) -> str:
     if "TRUSTED_PROXIES" in values:
         values["TRUSTED_PROXIES"] = FRONT_END
     needed = ", ".join(name for name, value in values.items() if value is None)
-    about = ABOUT.format(needed=needed, secrets=", ".join(setting.name for setting in source.secrets))
+    optional = ", ".join(name for name, value in values.items() if value == "")
+    about = ABOUT.format(needed=needed, optional=optional, secrets=", ".join(setting.name for setting in source.secrets))
     return text(about, {name: value or "" for name, value in values.items() if value != ""})
 
 

@@ -1,4 +1,7 @@
-"""Cross-origin answers as AWS gives them: by the gateway, from the template, never from the function."""
+"""Cross-origin answers as AWS gives them: by the gateway, from the template, never from the function.
+
+Except that `*` never goes with credentials: an HTTP API refuses to be made so, a function URL would repeat any origin.
+"""
 
 from collections.abc import Collection, Mapping
 
@@ -26,7 +29,7 @@ def preflight(cors: Cors, headers: Mapping[str, str]) -> HttpResponse:
 def fixed_preflight(cors: Cors, methods: Collection[str]) -> HttpResponse:
     """A REST API's: the template's texts, whoever asks. What its functions answer says of origins is theirs to say."""
     answer = [("access-control-allow-origin", ",".join(cors.allow_origins))]
-    if cors.allow_credentials:
+    if _with_credentials(cors):
         answer.append(("access-control-allow-credentials", "true"))
     known = _ANY_METHOD.split(", ") if "ANY" in methods else methods
     granted = cors.allow_methods or sorted({*known, "OPTIONS"})
@@ -48,12 +51,16 @@ def origin_headers(cors: Cors, origin: str) -> list[tuple[str, str]]:
     answer = [("vary", "Origin")]
     if not origin or not allows(cors, origin):
         return answer
-    answer.append(("access-control-allow-origin", origin))
-    if cors.allow_credentials:
+    answer.append(("access-control-allow-origin", "*" if "*" in cors.allow_origins else origin))
+    if _with_credentials(cors):
         answer.append(("access-control-allow-credentials", "true"))
     if cors.expose_headers:
         answer.append(("access-control-expose-headers", ", ".join(cors.expose_headers)))
     return answer
+
+
+def _with_credentials(cors: Cors) -> bool:
+    return cors.allow_credentials and "*" not in cors.allow_origins
 
 
 def with_origin(response: HttpResponse, cors: Cors | None, origin: str) -> HttpResponse:

@@ -125,7 +125,7 @@ class Resolver:
             case "Fn::If":
                 condition, yes, no = argument
                 return self._resolve(yes if self.condition(condition) else no)
-            case "Fn::Equals" | "Fn::And" | "Fn::Or" | "Fn::Not":
+            case "Fn::Equals" | "Fn::And" | "Fn::Or" | "Fn::Not" | "Fn::Contains" | "Fn::EachMemberEquals":
                 return self._truth({name: argument})
             case _:
                 raise Unresolved(f"{name} has no value here")
@@ -140,6 +140,10 @@ class Resolver:
                 return any(self._truth(item) for item in items)
             case {"Fn::Not": [item]}:
                 return not self._truth(item)
+            case {"Fn::Contains": [items, item]}:
+                return self._resolve(item) in self._resolve(items)
+            case {"Fn::EachMemberEquals": [items, item]}:
+                return set(self._resolve(items)) == {self._resolve(item)}
             case {"Condition": str(name)}:
                 return self.condition(name)
         raise Unresolved(f"{value} is no condition")

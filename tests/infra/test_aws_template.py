@@ -81,6 +81,7 @@ def refusals(**changed: str) -> list[str]:
         IN_PERSON,
         {"VPC_SUBNET_IDS": "subnet-1a,subnet-2b", "VPC_SECURITY_GROUP_IDS": "sg-1a"},
         {"CREATE_BUCKETS": "true"},
+        {"CORS_ORIGINS": "*"},
         {"MINIO_HOST": "https://s3.example.com", "MINIO_IMAGES_BUCKET": "input-images"},
     ],
 )
@@ -97,6 +98,7 @@ def test_without_a_secret_every_parameter_of_it_is_needed(name: str) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
+        ({"CORS_ORIGINS": "https://app.example.com, *"}, "CorsOrigins names origins, or is * alone"),
         ({"PATH_PREFIX": "/v2"}, "the routes of the API begin with /api/v1"),
         ({"RABBITMQ_BROKER_ARN": DOCUMENT["Parameters"]["RabbitmqBrokerArn"]["Default"]}, "Give RabbitmqBrokerArn"),
         ({**IN_PERSON, "RABBITMQ_SECRET_ARN": ""}, "Give RabbitmqSecretArn or SecretsArn"),
@@ -114,7 +116,7 @@ def test_what_cannot_work_is_refused_in_a_sentence(changed: dict[str, str], said
 
 def test_the_rules_use_functions_that_rules_may_use() -> None:
     used = {name for name in _keys(DOCUMENT["Rules"]) if name.startswith("Fn::")}
-    assert used <= {"Fn::And", "Fn::Contains", "Fn::Equals", "Fn::Not", "Fn::Or"}
+    assert used <= {"Fn::And", "Fn::Contains", "Fn::EachMemberEquals", "Fn::Equals", "Fn::Not", "Fn::Or"}
 
 
 def _keys(value: Any) -> set[str]:

@@ -45,6 +45,14 @@ def test_every_function_that_something_calls_is_an_entry_point_and_no_other(sour
     assert {line.split()[0] for line in lines} == called | {"api"}
 
 
+def test_what_may_be_added_is_named_and_nobody_is_asked_to_fill_it_in(source: deploy.Source) -> None:
+    written = (FOLDER / "settings.yaml").read_text()
+    optional = [each.name for each in source.plain if each.default == "" and each.name != "TRUSTED_PROXIES"]
+    assert "RABBITMQ_MANAGEMENT_URL" in optional
+    assert f"May be added: {', '.join(optional)}." in " ".join(written.replace("\n#", "").split())
+    assert not set(optional) & set(yaml.safe_load(written))
+
+
 def test_a_function_gets_the_limits_of_the_template_and_may_be_called_by_anybody(google: Commands) -> None:
     assert google.run("functions", "create_task").returncode == 0
     [call] = google.of("run deploy facet-create-task")

@@ -14,6 +14,7 @@ from facet.api import Api
 from facet.context import Context
 from facet.cors import CrossOrigin
 from facet.http import Headers, Request, Response
+from local import template
 from local.testing import Local
 from local.testing.services import secret
 
@@ -64,7 +65,14 @@ def test_what_is_allowed_is_what_the_template_allows() -> None:
         assert tuple(each["AllowMethods"]) == cors.METHODS
         assert tuple(each["AllowHeaders"]) == cors.HEADERS
         assert tuple(each["ExposeHeaders"]) == cors.EXPOSED
-        assert (each["MaxAge"], each["AllowCredentials"]) == (cors.MAX_AGE, True)
+        assert each["MaxAge"] == cors.MAX_AGE
+
+
+@pytest.mark.parametrize("origins", [APP, f"https://*,{APP}", "*"])
+def test_the_template_allows_credentials_to_origins_that_are_named(origins: str) -> None:
+    found = template.load(TEMPLATE, {"CORS_ORIGINS": origins})
+    every = {spec.url.cors for spec in found.functions.values() if spec.url} | {each.cors for each in found.routes}
+    assert {each.allow_credentials for each in every if each} == {origins != "*"}
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +121,16 @@ def test_what_a_function_says_of_origins_is_replaced_and_what_it_varies_by_is_ke
     assert [value for name, value in answer.headers if name.lower() == "access-control-allow-origin"] == [APP]
     assert [value for name, value in answer.headers if name.lower() == "vary"] == ["Accept, Origin"]
     assert ("x-other", "1") in answer.headers
+
+
+@pytest.mark.parametrize("origins", [["*"], [APP, "*"]])
+def test_any_origin_may_call_and_none_with_credentials(origins: list[str]) -> None:
+    app = CrossOrigin(Answering(Response(200, "")), origins)
+    for method in ("GET", "OPTIONS"):
+        answer = app.respond(Request(method, "/", headers=Headers(PREFLIGHT.items())), Context("test"))
+        assert ("access-control-allow-origin", "*") in answer.headers
+        assert "access-control-allow-credentials" not in dict(answer.headers)
+        assert "access-control-expose-headers" in dict(answer.headers)
 
 
 def test_an_options_request_that_a_function_answers_is_its_own() -> None:

@@ -2,16 +2,19 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from local.events import HttpResponse
+from local.gateway import cors
 from local.gateway.incoming import Incoming
 from local.gateway.routes import RouteTable
 from local.sandbox.pool import Bounds
-from local.template.spec import Route
+from local.template.spec import Cors, Route
 from tests.local.emulator.lab import Lab, lab
 
 
@@ -319,15 +322,27 @@ def test_a_preflight_of_another_origin_gets_no_permission(sample: Lab) -> None:
 
 def test_a_function_url_has_cors_of_its_own(sample: Lab) -> None:
     response = sample.http("OPTIONS", "http://echo.localhost/", headers={**PREFLIGHT, "origin": "http://any.example"})
-    assert response.headers["access-control-allow-origin"] == "http://any.example"
+    assert response.headers["access-control-allow-origin"] == "*"
     assert response.headers["access-control-allow-headers"] == "x-token"
     assert "POST" in response.headers["access-control-allow-methods"]
 
 
+def test_any_origin_may_call_and_none_with_credentials() -> None:
+    any_origin, asked = Cors(("*", "http://app.test"), allow_credentials=True), {"origin": "http://app.test"}
+    answers = [
+        cors.preflight(any_origin, asked),
+        cors.fixed_preflight(replace(any_origin, allow_origins=("*",)), {"GET"}),
+        cors.with_origin(HttpResponse(200), any_origin, "http://app.test"),
+    ]
+    for answer in answers:
+        assert ("access-control-allow-origin", "*") in answer.headers
+        assert "access-control-allow-credentials" not in dict(answer.headers)
+
+
 def test_what_the_template_says_of_origins_replaces_what_the_function_says(sample: Lab) -> None:
-    result = {"statusCode": 200, "headers": {"Access-Control-Allow-Origin": "*", "Vary": "Accept"}}
+    result = {"statusCode": 200, "headers": {"Access-Control-Allow-Origin": "http://mine.example", "Vary": "Accept"}}
     response = sample.http("POST", "/fn/echo/?respond", json=result, headers=ORIGIN)
-    assert response.headers.get_list("access-control-allow-origin") == ["http://localhost:5173"]
+    assert response.headers.get_list("access-control-allow-origin") == ["*"]
     assert response.headers["vary"] == "Accept, Origin"
     assert "access-control-allow-origin" not in responded(sample, result).headers
 

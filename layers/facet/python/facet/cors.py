@@ -23,7 +23,8 @@ _UNANSWERED = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
 class CrossOrigin:
     """Answers preflights, and says on every other answer which of `origins` may read it.
 
-    An origin is `https://app.example.org`, `https://*` for all of a scheme, or `*`; browsers send credentials along.
+    An origin is `https://app.example.org`, `https://*` for all of a scheme, or `*`. Browsers send credentials along,
+    unless any origin may call.
     """
 
     def __init__(self, answers: Answers, origins: Sequence[str]) -> None:
@@ -60,11 +61,10 @@ class CrossOrigin:
         origin = request.headers.get("origin", "")
         if not origin or not any(_allows(allowed, origin) for allowed in self._origins):
             return []
-        return [
-            ("access-control-allow-origin", origin),
-            ("access-control-allow-credentials", "true"),
-            ("access-control-expose-headers", ", ".join(EXPOSED)),
-        ]
+        exposed = ("access-control-expose-headers", ", ".join(EXPOSED))
+        if "*" in self._origins:  # what any page may do, it does not do in the name of who looks at it
+            return [("access-control-allow-origin", "*"), exposed]
+        return [("access-control-allow-origin", origin), ("access-control-allow-credentials", "true"), exposed]
 
 
 def _is_preflight(request: Request) -> bool:
