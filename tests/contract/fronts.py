@@ -126,34 +126,13 @@ def _chalice() -> Handler:
 
 
 def _by_wsgi(app: Callable[..., Iterable[bytes]]) -> Handler:
-    """The environment that gunicorn gives."""
-
     def handle(request: httpx.Request) -> httpx.Response:
-        path, _, query = request.url.raw_path.decode().partition("?")
-        body, started = request.read(), []
-        environ = {
-            "REQUEST_METHOD": request.method,
-            "RAW_URI": request.url.raw_path.decode(),
-            "SCRIPT_NAME": "",
-            "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
-            "QUERY_STRING": query,
-            "SERVER_NAME": "localhost",
-            "SERVER_PORT": "80",
-            "SERVER_PROTOCOL": "HTTP/1.1",
-            "REMOTE_ADDR": PEER,
-            "wsgi.url_scheme": "http",
-            "wsgi.input": io.BytesIO(body),
-            "wsgi.input_terminated": True,
-            "wsgi.errors": io.StringIO(),
-        }
-        for name, value in _headers(request):
-            key = name.upper().replace("-", "_")
-            environ[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = value
+        started: list[tuple[int, Headers]] = []
 
         def start_response(status: str, headers: Headers, _: Any = None) -> None:
             started.append((int(status[:3]), headers))
 
-        answered = app(environ, start_response)
+        answered = app(_environ(request), start_response)
         content = b"".join(answered)
         getattr(answered, "close", lambda: None)()
         [(status, headers)] = started
@@ -162,9 +141,50 @@ def _by_wsgi(app: Callable[..., Iterable[bytes]]) -> Handler:
     return handle
 
 
+def _environ(request: httpx.Request) -> dict[str, Any]:
+    """The environment that gunicorn gives."""
+    path, _, query = request.url.raw_path.decode().partition("?")
+    environ = {
+        "REQUEST_METHOD": request.method,
+        "RAW_URI": request.url.raw_path.decode(),
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+        "QUERY_STRING": query,
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": PEER,
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(request.read()),
+        "wsgi.input_terminated": True,
+        "wsgi.errors": io.StringIO(),
+    }
+    for name, value in _headers(request):
+        key = name.upper().replace("-", "_")
+        environ[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = value
+    return environ
+
+
 async def _by_asgi(app: asgi.Application, request: httpx.Request) -> httpx.Response:
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": request.read(), "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(_scope(request), receive, send)
+    headers = [(name.decode(), value.decode("latin-1")) for name, value in sent[0]["headers"]]
+    return httpx.Response(
+        sent[0]["status"], headers=headers, content=b"".join(message.get("body", b"") for message in sent[1:])
+    )
+
+
+def _scope(request: httpx.Request) -> asgi.Scope:
+    """The scope that uvicorn gives."""
     path, _, query = request.url.raw_path.partition(b"?")
-    scope = {
+    return {
         "type": "http",
         "http_version": "1.1",
         "method": request.method,
@@ -177,19 +197,6 @@ async def _by_asgi(app: asgi.Application, request: httpx.Request) -> httpx.Respo
         "client": (PEER, 50000),
         "server": ("localhost", 80),
     }
-    sent: list[Any] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": request.read(), "more_body": False}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    await app(scope, receive, send)
-    headers = [(name.decode(), value.decode("latin-1")) for name, value in sent[0]["headers"]]
-    return httpx.Response(
-        sent[0]["status"], headers=headers, content=b"".join(message.get("body", b"") for message in sent[1:])
-    )
 
 
 def _headers(request: httpx.Request) -> Headers:

@@ -19,6 +19,8 @@ from facet.options import Options, WrongOption
 from facet.settings import SettingsError, settings
 
 if TYPE_CHECKING:
+    from socket import socket
+
     from _typeshed.wsgi import WSGIApplication
 
     from facet.front import Front
@@ -127,14 +129,7 @@ def _serve(options: Options) -> None:
     from facet import server
     from facet.workers import Workers
 
-    front = front_of(options)
-    try:
-        listener = server.listening(options.host, options.port)
-    except OSError as error:
-        reason = error.strerror or error
-        raise CannotServe(
-            f"HOST {options.host}, PORT {options.port} cannot be had ({reason}): set another PORT."
-        ) from error
+    front, listener = front_of(options), _listener(options)
 
     def work(watched: int | None) -> None:
         server.serve(front, listener, grace=options.grace, on_stop=front.stop, watched=watched)
@@ -148,6 +143,19 @@ def _serve(options: Options) -> None:
         else:
             Workers(options.processes, work, on_stop=listener.close).run()
         log.get().info("stopped")
+
+
+def _listener(options: Options) -> "socket":
+    """Raises CannotServe."""
+    from facet import server
+
+    try:
+        return server.listening(options.host, options.port)
+    except OSError as error:
+        reason = error.strerror or error
+        raise CannotServe(
+            f"HOST {options.host}, PORT {options.port} cannot be had ({reason}): set another PORT."
+        ) from error
 
 
 def _or_exit(make: Callable[[], Made], *, code: int = 1) -> Made:
