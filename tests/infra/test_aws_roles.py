@@ -92,8 +92,10 @@ def test_no_role_names_every_resource_save_in_a_vpc() -> None:
         assert log["PolicyDocument"]["Statement"][0]["Resource"] == {"Fn::GetAtt": "LogGroup.Arn"}, name
         condition, allowed, otherwise = network["Fn::If"]
         assert (condition, otherwise) == ("InVpc", {"Ref": "AWS::NoValue"})
-        (statement,) = allowed["PolicyDocument"]["Statement"]
-        assert all(action.startswith("ec2:") for action in statement["Action"])
+        lambdas, codes = allowed["PolicyDocument"]["Statement"]
+        assert all(action.startswith("ec2:") for action in lambdas["Action"])
+        assert (codes["Effect"], codes["Action"]) == ("Deny", lambdas["Action"])
+        assert codes["Condition"]["ArnLike"]["lambda:SourceFunctionArn"]["Fn::Sub"].endswith(":function:*")
         assert '"*"' not in json.dumps(own), name
 
 

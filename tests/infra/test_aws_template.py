@@ -263,6 +263,21 @@ def test_what_nobody_waits_for_has_an_alarm(function: str) -> None:
     assert json.dumps(watched).count(f'{{"Ref": "{function}Function"}}') == 2
 
 
+@pytest.mark.parametrize(
+    ("line", "counted"),
+    [
+        ("2026-11-23T08:00:00.000Z 5f3c1a9e-0000-0000-0000-000000000000 Task timed out after 15.02 seconds", True),
+        ("RequestId: 5f3c1a9e-0000-0000-0000-000000000000 Error: Runtime exited with error: signal: killed", True),
+        ("[ERROR] Runtime.ImportModuleError: Unable to import module 'handler': No module named 'pika'", True),
+        ("REPORT RequestId: 5f3c1a9e-0000-0000-0000-000000000000\tDuration: 12.35 ms\tBilled Duration: 13 ms", False),
+    ],
+)
+def test_functions_that_end_without_a_word_count_as_those_that_log_errors(line: str, counted: bool) -> None:
+    ended, logged = (RESOURCES[name]["Properties"] for name in ("FunctionsEnded", "ErrorsLogged"))
+    assert any(term in line for term in re.findall(r'\?"([^"]+)"', ended["FilterPattern"])) is counted
+    assert ended["MetricTransformations"] == logged["MetricTransformations"]
+
+
 def test_dead_letters_are_watched_where_they_come_to_lie() -> None:
     at = resolver({**GIVEN, "RABBITMQ_TASKS_QUEUE": "work", "RABBITMQ_VHOST": "facet"})
     dimensions = at.resolve(ALARMS["DeadTasksAlarm"]["Dimensions"])
@@ -287,8 +302,8 @@ def test_the_page_counts_right() -> None:
     urls = sum(spec.url is not None for spec in functions)
     assert f"{len(functions)} Lambda functions" in PAGE
     assert f"{urls} function URLs" in PAGE
-    assert len(ALARMS) == 11
-    assert "eleven alarms" in PAGE
+    assert len(ALARMS) == 12
+    assert PAGE.count("twelve alarms") == 2
 
 
 def test_the_page_says_what_to_do_about_every_alarm() -> None:
@@ -299,6 +314,15 @@ def test_the_page_gives_agents_the_rights_that_they_have_locally() -> None:
     queues = {"RABBITMQ_TASKS_QUEUE": "generation_tasks", "RABBITMQ_TASKS_RESULTS_QUEUE": "generation_task_results"}
     rights = agent_rights(queues)
     assert all(f"`{kind} {right}`" in PAGE for kind, right in rights.items())
+
+
+def test_what_the_page_tells_the_build_is_what_its_makefiles_ask_for() -> None:
+    [told] = re.findall(r"(\w+)=\S+ \$SAM build", PAGE)
+    layers = {each["Properties"]["ContentUri"] for each in RESOURCES.values() if "ContentUri" in each["Properties"]}
+    makefiles = [(TEMPLATE.parent / path / "Makefile").read_text() for path in layers]
+    asking = [text for text in makefiles if "--platform" in text]
+    assert asking
+    assert all(f"$({told})" in text for text in asking)
 
 
 def test_parameters_and_outputs_that_the_page_names_exist() -> None:
