@@ -20,7 +20,7 @@ from local.invocation import Invocation
 from local.invoker import Invoker
 from local.template import load
 from tests.local.emulator.lab import SECRET as SETTING
-from tests.local.emulator.lab import copy_sample
+from tests.local.emulator.lab import copy_sample, unhurried
 from tests.local.services.objects.server import ACCESS, SECRET, running
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def emulation(folder: Path, store: str) -> Iterator[Emulation]:
     """The sample's functions behind the edge, on an event loop of a thread's own."""
     project = copy_sample(folder)
     source = project / "template.yaml"
-    source.write_text(source.read_text() + ASYNCHRONOUS)
+    source.write_text(unhurried(source.read_text()) + ASYNCHRONOUS)
     template = load(source, {"SECRET_KEY": SETTING})
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)

@@ -31,8 +31,8 @@ import light
 def app(event, context):
     return json.dumps(event)
 """
-LIGHT = "import time; import heavy; import six; time.sleep(0.02)"
-HEAVY = "import time; time.sleep(0.05)"
+LIGHT = "import time; import heavy; import six; time.sleep(0.2)"
+HEAVY = "import time; time.sleep(0.6)"
 
 
 def write(sample: Lab, **files: str) -> None:
@@ -74,7 +74,7 @@ def test_a_cold_report_names_the_packages_that_took_long_to_import(tmp_path: Pat
         write(sample, handler=IMPORTS, light=LIGHT, heavy=HEAVY)
         report = once(sample, "tick", {}, How(fresh=True)).report
         assert [each.module for each in report.imports[:2]] == ["heavy", "light"]  # each without the other
-        assert 50 <= report.imports[0].ms < 250
+        assert 600 <= report.imports[0].ms < 6000
         assert {"json", "six", "time"} <= {each.module for each in report.imports}
         assert f"\tImports: heavy {report.imports[0].ms:.0f} ms, light {report.imports[1].ms:.0f} ms" in str(report)
         assert sample.invoke("tick").report.imports
@@ -110,7 +110,8 @@ def test_honest_cold_starts_have_an_interpreter_of_their_own_and_warm_ones_follo
 def test_a_replay_at_the_moment_of_a_call_gives_the_same_bytes(tmp_path: Path) -> None:
     with lab(tmp_path) as sample:
         write(sample, handler=CLOCK)
-        call = next(call for call in iter(lambda: sample.invoke("tick"), None) if call.began % 1 < 0.9)
+        calls = iter(lambda: sample.invoke("tick"), None)
+        call = next(call for call in calls if answer(call)["time"] == int(call.began))  # within one second
         replay = once(sample, "tick", {}, How(frozen_at=call.began))
         assert (replay.payload, replay.began) == (call.payload, call.began)
         exact = [once(sample, "tick", {"exact": True}, How(frozen_at=call.began)).payload for _ in range(2)]

@@ -22,7 +22,7 @@ from tests.local.emulator.lab import Lab, lab
 from tests.servers import management
 from tests.stacks import free_port
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 BOTH: dict[str, Any] = {"batch_size": 2, "window_seconds": PATIENCE}  # two messages are one batch, however they arrive
 
 
