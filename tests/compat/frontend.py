@@ -91,7 +91,7 @@ class Frontend(Client):
         assert created.status_code == 201, created.text
         return str(created.json()["request_uuid"])
 
-    def wait_for(self, token: str, request_uuid: str, status: str, *, within: float = 20) -> None:
+    def wait_for(self, token: str, request_uuid: str, status: str, *, within: float = 60) -> None:
         """Polls as the old page did, until the task has the status."""
 
         def reached() -> bool:
