@@ -82,7 +82,8 @@ def _settings(source: Source) -> str:
         values["TRUSTED_PROXIES"] = FRONT_END
     needed = ", ".join(name for name, value in values.items() if value is None)
     optional = ", ".join(name for name, value in values.items() if value == "")
-    about = ABOUT.format(needed=needed, optional=optional, secrets=", ".join(setting.name for setting in source.secrets))
+    secrets = ", ".join(setting.name for setting in source.secrets)
+    about = ABOUT.format(needed=needed, optional=optional, secrets=secrets)
     return text(about, {name: value or "" for name, value in values.items() if value != ""})
 
 
