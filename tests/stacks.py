@@ -213,7 +213,7 @@ class Stack:
 
 
 def free_port() -> int:
-    """One on which nothing listens, kept for this process: others do not find it free, on Linux a server of ours may."""
+    """One on which nothing listens, kept for this process: others do not find it free, on Linux our servers may."""
     kept = socket.socket()
     kept.bind(("127.0.0.1", 0))
     kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # afterwards: with it one that is kept already is given
