@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 from urllib.parse import parse_qs, urlsplit
 
@@ -360,6 +360,21 @@ def test_a_bucket_that_appears_meanwhile_is_fine(nowhere: None) -> None:
     with stubbed() as stub:
         stub.add_client_error("head_bucket", "404", http_status_code=404)
         stub.add_client_error("create_bucket", "BucketAlreadyOwnedByYou", http_status_code=409)
+        objects.ensure_bucket("b")
+
+
+def test_a_bucket_that_appears_meanwhile_is_fine_whichever_class_the_error_is_of(
+    nowhere: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Botocore makes a client's exception classes at its first error, in threads at once more than one set of them."""
+
+    def refuse(**_: object) -> None:
+        answer = {"Error": {"Code": "BucketAlreadyOwnedByYou"}, "ResponseMetadata": {"HTTPStatusCode": 409}}
+        raise ClientError(cast("Any", answer), "CreateBucket")
+
+    with stubbed() as stub:
+        stub.add_client_error("head_bucket", "404", http_status_code=404)
+        monkeypatch.setattr(objects._client(), "create_bucket", refuse)
         objects.ensure_bucket("b")
 
 

@@ -3,7 +3,7 @@
 import base64
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -149,13 +149,19 @@ def presign_put(
 
 def ensure_bucket(bucket: str) -> None:
     """Create a private bucket unless it is there; safe when two do it at once."""
+    from botocore.exceptions import ClientError
+
     client = _client()
     try:
         with _call("HeadBucket", bucket):
             client.head_bucket(Bucket=bucket)
     except NotFound:
-        with _call("CreateBucket", bucket), suppress(client.exceptions.BucketAlreadyOwnedByYou):
-            client.create_bucket(Bucket=bucket, **_location(settings().minio_region))
+        with _call("CreateBucket", bucket):
+            try:
+                client.create_bucket(Bucket=bucket, **_location(settings().minio_region))
+            except ClientError as error:  # by its code: threads that fail first each get exception classes of their own
+                if _code(error) != "BucketAlreadyOwnedByYou":
+                    raise
 
 
 def allow_origins(bucket: str, origins: Sequence[str]) -> bool:
