@@ -53,13 +53,12 @@ def kill_during(server: Server, act: Callable[["S3Client", int], None], *, after
 
 
 def test_no_acknowledged_object_is_lost_when_the_server_is_killed(tmp_path: Path) -> None:
-    server = start(tmp_path)
-    server.boto().create_bucket(Bucket="kept")
-
     def put(s3: "S3Client", number: int) -> None:
         s3.put_object(Bucket="kept", Key=f"key/{number}", Body=body(number))
 
-    acknowledged = kill_during(server, put, after=200)
+    with running(tmp_path) as server:
+        server.boto().create_bucket(Bucket="kept")
+        acknowledged = kill_during(server, put, after=200)
     with running(tmp_path) as again:
         s3 = again.boto()
         found = {
@@ -75,13 +74,12 @@ def test_no_acknowledged_object_is_lost_when_the_server_is_killed(tmp_path: Path
 
 
 def test_an_object_replaced_again_and_again_is_whole_when_the_server_is_killed(tmp_path: Path) -> None:
-    server = start(tmp_path)
-    server.boto().create_bucket(Bucket="kept")
-
     def put(s3: "S3Client", number: int) -> None:
         s3.put_object(Bucket="kept", Key=f"key/{number % 3}", Body=body(number))
 
-    acknowledged = kill_during(server, put, after=100)
+    with running(tmp_path) as server:
+        server.boto().create_bucket(Bucket="kept")
+        acknowledged = kill_during(server, put, after=100)
     whole = {body(number) for number in range(len(acknowledged) + 10)}
     with running(tmp_path) as again:
         s3 = again.boto()
