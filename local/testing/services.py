@@ -57,7 +57,7 @@ class Run:
             return
         if running := records.find(self.folder, "services"):
             running.terminate()
-            _, alive = psutil.wait_procs([running], timeout=15)
+            _, alive = psutil.wait_procs([running], timeout=60)
             assert not alive, f"the services of the tests did not stop, see {self.folder}"
         shutil.rmtree(self.folder)
 
