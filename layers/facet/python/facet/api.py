@@ -10,8 +10,6 @@ from facet.http import Request, Response
 from facet.problems import MethodNotAllowed, NotFound, Problem, refusal
 from facet.settings import settings
 
-_OWN = "/fn/"
-
 
 class DuplicateRoute(Exception):
     """Two functions declare the same route; the text names both."""
@@ -68,9 +66,9 @@ class Api:
         return function.respond(request, context)
 
     def _target(self, request: Request) -> tuple[Function, Request]:
-        if not request.path.startswith(_OWN):
+        if not request.path.startswith(http.OWN_URLS):
             return self._routed(request), request
-        name, slash, rest = request.path.removeprefix(_OWN).partition("/")
+        name, slash, rest = request.path.removeprefix(http.OWN_URLS).partition("/")
         if name not in self._functions:
             raise _Unrouted(FunctionNotFound(f"There is no function URL {name[:100]}."))
         return self._functions[name], replace(request, path=slash + rest or "/")

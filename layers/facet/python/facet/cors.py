@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from facet.http import Answers, Request, Response, invocation_id
+from facet.http import OWN_URLS, Answers, Request, Response, invocation_id
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 HEADERS = tuple(
@@ -34,7 +34,7 @@ class CrossOrigin:
         if request.method == "OPTIONS" and _is_preflight(request):
             return self._preflight(request, context)
         response = self._answers.respond(request, context)
-        own_url = request.path.startswith("/fn/")  # a function's URL leaves it to the function
+        own_url = request.path.startswith(OWN_URLS)  # a function's URL leaves it to the function
         if request.method == "OPTIONS" and response.status in _UNANSWERED and not own_url:
             return self._preflight(request, context)
         return self.with_origin(response, request)

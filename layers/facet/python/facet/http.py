@@ -9,6 +9,9 @@ from uuid import uuid4
 Event = Mapping[str, Any]
 Pairs = tuple[tuple[str, str], ...]
 
+OWN_URLS = "/fn/"
+"""Behind it comes the name of a function, where many are served behind one address: its own URL."""
+
 
 class Headers(Mapping[str, str]):
     """Header fields by name in any case. Repeated fields are joined, as RFC 9110 (5.3) and payload 2.0 do."""
