@@ -38,7 +38,7 @@ def test_a_request_for_the_root_has_a_path() -> None:
 def test_what_is_of_one_connection_reaches_neither_the_function_nor_its_client(name: str) -> None:
     request = azure.request_from(func.HttpRequest("GET", URL, headers={name.title(): "x", "X-Other": "1"}, body=b""))
     assert list(request.headers) == ["x-other"]
-    answer = azure.response_from(Response(200, "{}", [(name.title(), "x"), ("x-other", "1")]), "GET")
+    answer = azure.reply_to("GET", Response(200, "{}", [(name.title(), "x"), ("x-other", "1")]))
     assert name not in answer.headers
     assert answer.headers["x-other"] == "1"
 
@@ -60,7 +60,7 @@ def test_the_client_is_whom_the_front_end_saw(forwarded: str, peer: str, before:
 def test_cookies_stay_apart_and_other_repeated_headers_are_joined() -> None:
     cookies = ["a=1; Path=/; HttpOnly; SameSite=Strict; Max-Age=60", "b=2; Secure"]
     response = Response(200, "{}", [("link", "<1>"), ("link", "<2>"), ("content-type", "application/json")], cookies)
-    sent = HttpResponseConverter.encode(azure.response_from(response, "GET"), expected_type=None).value
+    sent = HttpResponseConverter.encode(azure.reply_to("GET", response), expected_type=None).value
     assert sent["headers"]["link"].value == "<1>,<2>"
     assert [(name, morsel.value) for cookie in sent["cookies"] for name, morsel in cookie.items()] == [
         ("a", "1"),
@@ -70,7 +70,7 @@ def test_cookies_stay_apart_and_other_repeated_headers_are_joined() -> None:
 
 
 def test_bytes_of_an_answer_stay_what_they_are() -> None:
-    response = azure.response_from(Response(200, b"\xff\0", [("content-type", "image/png")]), "GET")
+    response = azure.reply_to("GET", Response(200, b"\xff\0", [("content-type", "image/png")]))
     assert (response.get_body(), response.headers["content-type"]) == (b"\xff\0", "image/png")
 
 

@@ -51,7 +51,7 @@ def _without_port(hop: str) -> str:
     return address.partition(":")[0] if address.count(":") == 1 else address
 
 
-def response_from(response: Response, method: str) -> func.HttpResponse:
+def reply_to(method: str, response: Response) -> func.HttpResponse:
     """Azure sends one value of a header, so repeated ones are joined. Cookies alone may be several."""
     headers, body = outgoing(response, method)
     single = Headers(item for item in headers if item[0] != "set-cookie")
@@ -76,7 +76,7 @@ def http(answers: Answers, *, timeout: float = 30.0) -> Http:
         request = request_from(req)
         fits = len(request.body) <= MAX_BODY
         response = answer(answers, request, own) if fits else too_large(request, own, answers)
-        return response_from(response, request.method)
+        return reply_to(request.method, response)
 
     return view
 
