@@ -1,6 +1,7 @@
 """What is rendered for Azure Functions, and how infra/azure/deploy.sh calls az, which is a stand-in here."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema  # type: ignore[import-untyped]  # its types are a package of their own
@@ -15,31 +16,10 @@ SCHEMA = PROJECT / "tests/infra/schemas/azure_host.json"
 RABBITMQ_WAITS = 30 * 60  # seconds until RabbitMQ closes the channel of a consumer that settles nothing
 
 
-@pytest.fixture(scope="module")
-def source() -> deploy.Source:
-    return deploy.read(PROJECT / "template.yaml")
-
-
 @pytest.fixture
-def filled(tmp_path: Path) -> Path:
-    """The rendered files, with a value for every setting."""
-    folder = tmp_path / "rendered"
-    folder.mkdir()
-    for name in ("function_app.py", "host.json", "secrets.txt"):
-        (folder / name).write_text((FOLDER / name).read_text())
-    (folder / "settings.json").write_text((FOLDER / "settings.json").read_text().replace(': ""', ': "something"'))
-    return folder
-
-
-@pytest.fixture
-def azure(tmp_path: Path, filled: Path) -> Commands:
-    there = {"GROUP": "group", "APP": "my-facet", "VAULT": "my-vault", "RENDERED": str(filled)}
+def azure(tmp_path: Path, filled: Callable[[str], Path]) -> Commands:
+    there = {"GROUP": "group", "APP": "my-facet", "VAULT": "my-vault", "RENDERED": str(filled("azure"))}
     return Commands(tmp_path, "infra/azure/deploy.sh", "az", **there)
-
-
-def test_the_committed_files_are_those_of_the_template(source: deploy.Source) -> None:
-    rendered = deploy.render("azure", source)
-    assert rendered == {name: (FOLDER / name).read_text(encoding="utf-8") for name in rendered}
 
 
 def test_the_host_is_told_what_its_schema_knows() -> None:

@@ -52,12 +52,17 @@ def test_settings_are_the_variables_that_a_parameter_of_their_name_decides() -> 
     ]
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", [*TARGETS, "azure", "gcp"])
 def test_the_rendered_defaults_are_in_the_project(target: str, rendered: Callable[[str], Files]) -> None:
     folder = ROOT / "infra" / target
     assert {path: (folder / path).read_text() for path in rendered(target)} == rendered(target), (
         f"next: facet deploy render {target} --output infra/{target} --force"
     )
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_nothing_but_a_page_lies_beside_them(target: str, rendered: Callable[[str], Files]) -> None:
+    folder = ROOT / "infra" / target
     written = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert written - rendered(target).keys() == {"README.md"}
 
