@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import shutil
-import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from infra.compose.storage import CONTENTS, index
 from local import deploy
 from local.testing import Local
 from local.testing.services import management
+from tests import media
 from tests.conftest import PROJECT, Settings
 from tests.functions import api
 from tests.servers import postgres
@@ -33,8 +33,7 @@ from tests.servers import postgres
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-PHOTO = (PROJECT / "tests/data/cat.png").read_bytes()
-MODEL = struct.pack("<4sIII4s", b"glTF", 2, 52, 32, b"JSON") + b'{"asset": {"version": "2.0"}}   '
+PHOTO, MODEL = media.photo(), media.model()
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
