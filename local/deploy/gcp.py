@@ -3,7 +3,7 @@
 from local.deploy import Source
 from local.deploy.crontab import crontab
 from local.deploy.documents import as_dict, text
-from local.deploy.limits import THREADS, at_once, seconds
+from local.deploy.limits import THREADS, at_once, most, seconds
 from local.template.spec import FunctionSpec
 
 LEAST_MEMORY = 512
@@ -90,7 +90,7 @@ def _settings(source: Source) -> str:
 def _table(source: Source, http: list[FunctionSpec], events: list[FunctionSpec]) -> str:
     """A line for each entry point; the crontab, which has spaces, comes last."""
     due = {spec.name: crontab(schedule) for spec, schedule in source.scheduled}
-    lines = [f"api {2 * max(map(_memory, http))}Mi {seconds(*http)} {THREADS} - anybody -"]
+    lines = [f"api {most(max(map(_memory, http)))}Mi {seconds(*http)} {THREADS} - anybody -"]
     for spec in http:
         lines.append(f"{_limits(spec)} {at_once(spec)} {spec.reserved_concurrency or '-'} anybody -")
     for spec in events:

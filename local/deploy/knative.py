@@ -60,7 +60,7 @@ def _serving(
 
 def _api(source: Source) -> Document:
     timeout, mebibytes = limits.together(source)
-    most = 2 * mebibytes
+    most = limits.most(mebibytes)
     container = _serving(source, pods.ALL, timeout=timeout, mebibytes=mebibytes, threads=limits.THREADS, limit=most)
     scale = {"min-scale": "1", "max-scale": "20"}
     return _service(kubernetes.API, container, timeout=timeout, at_once=limits.THREADS, scale=scale)

@@ -74,7 +74,7 @@ def deployment(name: str, pod: dict[str, Any], *, replicas: int | None, grace: i
 def api(source: Source) -> list[Document]:
     timeout, mebibytes = limits.together(source)
     own = {"FACET_FUNCTION": pods.ALL, "FACET_TIMEOUT": str(timeout), "FACET_GRACE": str(timeout)}
-    process = pods.container(source, ["facet.serve"], own, mebibytes=mebibytes, limit=2 * mebibytes) | {
+    process = pods.container(source, ["facet.serve"], own, mebibytes=mebibytes, limit=limits.most(mebibytes)) | {
         "ports": [{"name": "http", "containerPort": pods.PORT}],
         **pods.serving(),
         "lifecycle": {"preStop": {"exec": {"command": ["sleep", str(pods.DRAINING)]}}},

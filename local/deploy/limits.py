@@ -19,12 +19,14 @@ def memory(spec: FunctionSpec) -> int:
 
 
 def together(source: Source) -> tuple[int, int]:
-    """Timeout (seconds) and memory (MiB) of a process that serves all HTTP functions.
-
-    It usually has far less; its limit is twice as much, for the worst photos in all threads at once.
-    """
+    """Timeout (seconds) and memory (MiB) of a process that serves all HTTP functions."""
     specs = source.http
     return seconds(*specs), max(map(memory, specs))
+
+
+def most(mebibytes: int) -> int:
+    """The limit of such a process, which usually has far less: for the worst photos in all threads at once."""
+    return 2 * mebibytes
 
 
 def at_once(spec: FunctionSpec) -> int:

@@ -43,7 +43,7 @@ def render(source: Source) -> dict[str, str]:
 def _api(source: Source) -> Document:
     timeout, mebibytes = limits.together(source)
     function = _deployed(source, pods.ALL, timeout, mebibytes, threads=limits.THREADS, fewest=1, most=_MOST)
-    return {**function, "limits": {"memory": f"{2 * mebibytes}Mi"}}
+    return {**function, "limits": {"memory": f"{limits.most(mebibytes)}Mi"}}
 
 
 def _function(source: Source, spec: FunctionSpec) -> Document:
