@@ -38,7 +38,10 @@ def make(at: Mapping[str, str], root: Path) -> Path:
         (draft / MANIFEST).write_text(json.dumps(told, indent=1) + "\n")
         folder.seal(draft, sums)
     made = folder.finished(root)[-1]
-    _say(f"{made.name}: schema {told['database']['revision']}, {told['objects']} objects, {told['bytes']} bytes")
+    print(
+        f"{made.name}: schema {told['database']['revision']}, {told['objects']} objects, {told['bytes']} bytes",
+        flush=True,
+    )
     return made
 
 
@@ -47,7 +50,7 @@ def daily(at: Mapping[str, str], root: Path, *, sleep: Callable[[float], None] =
     when, keep = _time(at.get("BACKUP_TIME") or "02:30"), _count(at.get("BACKUP_KEEP") or "14")
     due = following(datetime.now(UTC), when)
     WORKS.touch()
-    _say(f"the next backup is made at {due:%Y-%m-%d %H:%M} UTC")
+    print(f"the next backup is made at {due:%Y-%m-%d %H:%M} UTC", flush=True)
     while True:
         while (wait := (due - datetime.now(UTC)).total_seconds()) > 0:
             sleep(min(wait, 60))  # the clock may be set
@@ -56,16 +59,16 @@ def daily(at: Mapping[str, str], root: Path, *, sleep: Callable[[float], None] =
         except BackupFailed as failure:
             WORKS.unlink(missing_ok=True)
             due = datetime.now(UTC) + AGAIN
-            _say(f"no backup: {failure} It is tried again in 15 minutes.")
+            print(f"no backup: {failure} It is tried again in 15 minutes.", flush=True)
             continue
         due = following(datetime.now(UTC), when)
         try:
             for gone in folder.prune(root, keep):
-                _say(f"{gone.name}: removed, {keep} are kept")
+                print(f"{gone.name}: removed, {keep} are kept", flush=True)
             WORKS.touch()
         except BackupFailed as failure:
             WORKS.unlink(missing_ok=True)
-            _say(f"an old backup stays: {failure} It is tried again after the next one.")
+            print(f"an old backup stays: {failure} It is tried again after the next one.", flush=True)
 
 
 def following(now: datetime, when: time) -> datetime:
@@ -89,8 +92,8 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
-    """0, or 1 for a failure, which is told."""
+def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> None:
+    """Raises SystemExit for a failure, which tells it."""
     parser = argparse.ArgumentParser(prog="python -m infra.compose.backup")
     parser.add_argument("--daily", action="store_true", help="every day at BACKUP_TIME, until the process ends")
     options = parser.parse_args(arguments)
@@ -99,15 +102,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
         at = servers.named_in(environment)
         (daily if options.daily else make)(at, Path(at.get("BACKUP_ROOT") or "/backups"))
     except BackupFailed as failure:
-        sys.stderr.write(f"No backup was made. {failure}\n")
-        return 1
-    return 0
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+        sys.exit(f"No backup was made. {failure}")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

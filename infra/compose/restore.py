@@ -13,12 +13,12 @@ from infra.compose.storage import Store
 
 def restore(at: Mapping[str, str], backup: Path, *, force: bool) -> None:
     """Verify the backup, then replace database and objects by it. Raises BackupFailed."""
-    _say(f"{backup.name}: {folder.verify(backup)} files are as they were written")
+    print(f"{backup.name}: {folder.verify(backup)} files are as they were written", flush=True)
     check_empty(at, force=force)
     broker.restore(at, backup)
-    _say(f"objects: {Store(at).restore(backup)}")
+    print(f"objects: {Store(at).restore(backup)}", flush=True)
     database.restore(at, backup)
-    _say("database: restored")
+    print("database: restored", flush=True)
 
 
 def check_empty(at: Mapping[str, str], *, force: bool) -> None:
@@ -30,8 +30,8 @@ def check_empty(at: Mapping[str, str], *, force: bool) -> None:
         )
 
 
-def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
-    """0, or 1 for a failure, which is told."""
+def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> None:
+    """Raises SystemExit for a failure, which tells it."""
     parser = argparse.ArgumentParser(prog="python -m infra.compose.restore")
     parser.add_argument("name", help="the backup's folder, such as 20261123T023000Z")
     parser.add_argument("--force", action="store_true", help="also into a stack that is not empty")
@@ -45,20 +45,13 @@ def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
             there = ", ".join(each.name for each in folder.finished(root)[-5:]) or "none"
             raise BackupFailed(f"There is no complete backup {options.name}. The newest there are: {there}.")
         if options.check:
-            _say(f"{backup.name}: {folder.verify(backup)} files are as they were written")
+            print(f"{backup.name}: {folder.verify(backup)} files are as they were written", flush=True)
             check_empty(at, force=options.force)
         else:
             restore(at, backup, force=options.force)
     except BackupFailed as failure:
-        sys.stderr.write(f"Not restored. {failure}\n")
-        return 1
-    return 0
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+        sys.exit(f"Not restored. {failure}")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])
