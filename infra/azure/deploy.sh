@@ -1,34 +1,20 @@
 #!/bin/sh
 # Deploys Facet to Azure Functions. Run it in Facet's folder; README.md beside it explains each command.
 set -eu
-trap 'exit 130' INT TERM # else what EXIT cleans up would stay
 
-usage() {
-    sed -n 's/^# *usage: //p' "$0"
-    exit 2
-}
 # usage: deploy.sh prepare          the function app with its plan and storage, and a Key Vault
 # usage: deploy.sh secret NAME      ask for a secret's value and store it in the Key Vault
 # usage: deploy.sh settings         the settings, and references to the secrets
 # usage: deploy.sh code             upload the functions; Azure installs their packages
 # usage: deploy.sh assemble FOLDER  only put together what is uploaded
 
-stop() {
-    echo "$1" >&2
-    echo "next: $2" >&2
-    exit 1
-}
-
-rendered=${RENDERED:-$(dirname "$0")} # the folder with function_app.py and the other rendered files
-[ -f template.yaml ] && [ -d functions ] || stop "This is not Facet's folder." "cd to the folder with template.yaml"
+uploaded='function_app.py host.json'
+# shellcheck source=infra/cloud.sh
+. "$(dirname "$0")/../cloud.sh"
 
 needs_cloud() {
     [ -n "${GROUP:-}" ] && [ -n "${APP:-}" ] && [ -n "${VAULT:-}" ] || stop "GROUP, APP and VAULT are not set." \
         "export GROUP=facet APP=my-facet VAULT=my-facet-vault (the last two are unique in all of Azure)"
-}
-
-secret_of() { # SECRET_KEY is kept as facet-secret-key
-    echo "facet-$1" | tr 'A-Z_' 'a-z-'
 }
 
 prepare() {
@@ -59,13 +45,7 @@ prepare() {
 
 secret() {
     needs_cloud
-    grep -qx "$1" "$rendered/secrets.txt" || stop "There is no secret $1." "one of: $(tr '\n' ' ' <"$rendered/secrets.txt")"
-    printf 'Value of %s: ' "$1"
-    trap 'stty echo 2>/dev/null || true' EXIT
-    stty -echo 2>/dev/null || true
-    IFS= read -r value
-    stty echo 2>/dev/null || true
-    echo
+    ask_for "$1"
     file=$(mktemp) # mktemp's files are their owner's alone; an argument could be read by others
     trap 'rm -f "$file"' EXIT
     printf %s "$value" >"$file"
@@ -81,15 +61,6 @@ settings() {
         set -- "$@" "$name=@Microsoft.KeyVault(VaultName=$VAULT;SecretName=$(secret_of "$name"))"
     done <"$rendered/secrets.txt"
     az functionapp config appsettings set --name "$APP" --resource-group "$GROUP" --output none --settings "$@"
-}
-
-assemble() {
-    mkdir -p "$1"
-    cp "$rendered/function_app.py" "$rendered/host.json" "$1"
-    cp infra/azure/requirements.lock "$1/requirements.txt"
-    for package in functions layers/facet/python/facet shared/avatars infra/migrations/python/migrations; do
-        tar -cf - --exclude=__pycache__ -C "$(dirname $package)" "$(basename $package)" | tar -xf - -C "$1"
-    done
 }
 
 code() {

@@ -1,12 +1,7 @@
 #!/bin/sh
 # Deploys Facet to Google Cloud. Run it in Facet's folder; README.md beside it explains each command.
 set -eu
-trap 'exit 130' INT TERM # else what EXIT cleans up would stay
 
-usage() {
-    sed -n 's/^# *usage: //p' "$0"
-    exit 2
-}
 # usage: deploy.sh prepare             service accounts, a repository for images, empty secrets
 # usage: deploy.sh secret NAME         ask for a secret's value and store it
 # usage: deploy.sh image               build and push the image
@@ -18,14 +13,9 @@ usage() {
 # usage: deploy.sh invoke NAME [JSON]  an operator's function, as a job
 # usage: deploy.sh assemble FOLDER     only put together what is uploaded
 
-stop() {
-    echo "$1" >&2
-    echo "next: $2" >&2
-    exit 1
-}
-
-rendered=${RENDERED:-$(dirname "$0")} # the folder with settings.yaml and the other rendered files
-[ -f template.yaml ] && [ -d functions ] || stop "This is not Facet's folder." "cd to the folder with template.yaml"
+uploaded=main.py
+# shellcheck source=infra/cloud.sh
+. "$(dirname "$0")/../cloud.sh"
 
 needs_cloud() {
     [ -n "${PROJECT:-}" ] && [ -n "${REGION:-}" ] || stop "PROJECT and REGION are not set." \
@@ -47,10 +37,6 @@ google() { # every command says which project it means
     gcloud --project="$PROJECT" --quiet "$@"
 }
 
-secret_of() { # SECRET_KEY is kept as facet-secret-key
-    echo "facet-$1" | tr 'A-Z_' 'a-z-'
-}
-
 # What a service, a job and a worker pool have in common, as words without spaces. What is given is a setting more.
 surroundings() {
     secrets=
@@ -60,15 +46,6 @@ surroundings() {
     echo --region="$REGION" --service-account="$runner" --env-vars-file="$work/settings.yaml" \
         --set-secrets="${secrets#,}" ${SQL:+--set-cloudsql-instances="$SQL"} \
         ${NETWORK:+--network="$NETWORK"} ${SUBNET:+--subnet="$SUBNET"} ${NETWORK:+--vpc-egress=private-ranges-only}
-}
-
-assemble() {
-    mkdir -p "$1"
-    cp "$rendered/main.py" "$1/main.py"
-    cp infra/gcp/requirements.lock "$1/requirements.txt"
-    for package in functions layers/facet/python/facet shared/avatars infra/migrations/python/migrations; do
-        tar -cf - --exclude=__pycache__ -C "$(dirname $package)" "$(basename $package)" | tar -xf - -C "$1"
-    done
 }
 
 # described NAME: the line that functions.txt has of it, as variables
@@ -119,13 +96,7 @@ prepare() {
 
 secret() {
     needs_cloud
-    grep -qx "$1" "$rendered/secrets.txt" || stop "There is no secret $1." "one of: $(tr '\n' ' ' <"$rendered/secrets.txt")"
-    printf 'Value of %s: ' "$1"
-    trap 'stty echo 2>/dev/null || true' EXIT
-    stty -echo 2>/dev/null || true
-    IFS= read -r value
-    stty echo 2>/dev/null || true
-    echo
+    ask_for "$1"
     printf %s "$value" | google secrets versions add "$(secret_of "$1")" --data-file=-
 }
 
