@@ -146,6 +146,7 @@ def test_an_event_that_means_nothing_is_put_aside_and_one_that_is_none_is_refuse
     with start("consume_results") as client:
         assert client.post("/", content=b'{"cut o', headers=BINARY | JSON).status_code == 200
         assert client.post("/", content=b"{}", headers=JSON).status_code == 400
+        assert client.post("/", content=b"{}", headers=BINARY | JSON | {"ce-time": "yesterday"}).status_code == 400
         assert client.get("/").status_code == 405
     [(body, _)] = Queue(clean).take(f"{clean['RABBITMQ_TASKS_RESULTS_QUEUE']}.dead")
     assert body == b'{"cut o'

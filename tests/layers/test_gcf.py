@@ -1,11 +1,13 @@
 """What functions-framework hands over, as Facet sees it."""
 
+import json
 from base64 import b64decode
 from typing import Any
 
 import flask
 import pytest
 from cloudevents.http import from_http
+from werkzeug.exceptions import BadRequest
 
 from facet.adapters import gcf
 from facet.function import Function
@@ -67,3 +69,18 @@ def test_what_a_function_raises_is_the_frameworks_to_answer() -> None:
     assert view.__name__ == "tick"
     with pytest.raises(OSError, match="away"):
         view(from_http(ATTRIBUTES, b""))
+
+
+@pytest.mark.parametrize("wrong", [{"id": 7}, {"time": "yesterday"}, {"source": ""}])
+def test_an_event_that_breaks_the_rules_reaches_no_function(wrong: dict[str, object]) -> None:
+    app = Function("tick")
+
+    @app.scheduled
+    def tick(now: object) -> None:
+        raise AssertionError("it is not to be called")
+
+    whole = {"specversion": "1.0", "id": "1", "type": "t", "source": "s", "data": {}}
+    event = from_http({"content-type": "application/cloudevents+json"}, json.dumps(whole | wrong))
+    [name] = wrong
+    with pytest.raises(BadRequest, match=name):
+        gcf.cloud_event(app)(event)

@@ -219,3 +219,19 @@ def test_a_refusal_can_be_read_by_pages_of_other_origins() -> None:
     made = environ(Plain(method="POST", headers=[("origin", "http://app")]), CONTENT_LENGTH=str(MAX_BODY + 1))
     _, headers, _ = ask(CrossOrigin(Seen(), ["http://app"]), made)
     assert headers["access-control-allow-origin"] == "http://app"
+
+
+class Gone(io.BytesIO):
+    """The input of a client that has left: gunicorn raises NoMoreData or what the socket did, each an OSError."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        raise ConnectionResetError
+
+
+@pytest.mark.parametrize("announced", [{"CONTENT_LENGTH": "10"}, {"wsgi.input_terminated": True}])
+def test_a_client_that_leaves_while_it_sends_is_no_error_of_ours(announced: dict[str, Any]) -> None:
+    seen = Seen()
+    status, _, body = ask(seen, environ(Plain(method="POST"), **announced, **{"wsgi.input": Gone()}))
+    assert status.startswith("400 ")
+    assert b"MALFORMED_BODY" in body
+    assert seen.requests == []

@@ -63,7 +63,7 @@ def event_from(request: Request) -> dict[str, Any] | None:
         event = _binary(request)
     else:
         return None
-    _check(event)
+    check(event)
     if "traceparent" in request.headers:
         event.setdefault("traceparent", request.headers["traceparent"])
     return event
@@ -120,7 +120,8 @@ def _decoded(value: str) -> str:
         raise MalformedEvent("A header is percent-encoded, but not as UTF-8") from error
 
 
-def _check(event: Mapping[str, Any]) -> None:
+def check(event: Mapping[str, Any]) -> None:
+    """Raises MalformedEvent."""
     for name in _REQUIRED:
         if not isinstance(event.get(name), str) or not event[name]:
             raise MalformedEvent(f"The attribute {name} is missing or no text")

@@ -6,9 +6,10 @@ from typing import Any
 
 import flask
 from cloudevents.http import CloudEvent
+from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response as BaseResponse
 
-from facet.adapters import wsgi
+from facet.adapters import cloudevents, wsgi
 from facet.context import Context
 from facet.function import Function
 from facet.http import Answers
@@ -35,10 +36,18 @@ def http(answers: Answers, *, name: str = "facet", timeout: float = 30.0) -> Cal
 
 
 def cloud_event(function: Function, *, timeout: float = 30.0) -> Callable[[CloudEvent], None]:
-    """A view for `functions_framework.cloud_event`. What it raises is answered 500, and the trigger repeats."""
+    """A view for `functions_framework.cloud_event`. What it raises is answered 500, and the trigger repeats.
+
+    But for BadRequest: what CloudEvents forbids and the SDK lets pass is answered 400, as no repetition helps.
+    """
 
     def view(native: CloudEvent) -> None:
-        function(event_from(native), Context(function.app_name, timeout))
+        event = event_from(native)
+        try:
+            cloudevents.check(event)
+        except cloudevents.MalformedEvent as error:
+            raise BadRequest(error.detail) from error
+        function(event, Context(function.app_name, timeout))
 
     view.__name__ = function.app_name
     return view

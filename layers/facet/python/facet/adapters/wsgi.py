@@ -88,7 +88,10 @@ def _body(environ: "WSGIEnvironment") -> bytes:
         raise body_too_large()
     if expected is None and not environ.get("wsgi.input_terminated"):
         return b""  # no length, and a server that does not end the input: there is none to read
-    body = _read(environ["wsgi.input"].read, MAX_BODY + 1 if expected is None else expected)
+    try:
+        body = _read(environ["wsgi.input"].read, MAX_BODY + 1 if expected is None else expected)
+    except OSError as error:
+        raise MalformedBody("The body was cut off") from error
     if len(body) > MAX_BODY:
         raise body_too_large()
     if expected is not None and len(body) < expected:
