@@ -102,7 +102,7 @@ secret() {
 
 image() {
     needs_cloud
-    docker build --target=runtime --file=infra/containers/Dockerfile --tag="$image" .
+    docker build --platform=linux/amd64 --target=runtime --file=infra/containers/Dockerfile --tag="$image" .
     docker push "$image"
 }
 

@@ -87,6 +87,13 @@ def test_an_operators_function_is_a_job_and_keeps_its_event_whole(google: Comman
     assert google.of("jobs execute facet-operate --wait")
 
 
+def test_the_image_is_built_for_the_only_machines_that_cloud_run_has(google: Commands) -> None:
+    assert google.run("image", IMAGE="registry.example.org/facet:1").returncode == 0
+    [call] = google.of("build")
+    assert "--platform=linux/amd64 --tag=registry.example.org/facet:1" in call
+    assert google.of("push registry.example.org/facet:1")
+
+
 def test_settings_without_a_value_stop_it_before_anything_is_done(google: Commands) -> None:
     stopped = google.run("api", RENDERED=str(FOLDER))
     assert (stopped.returncode, google.calls) == (1, [])
