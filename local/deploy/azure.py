@@ -61,6 +61,8 @@ def _host() -> dict[str, object]:
 def _settings(source: Source) -> dict[str, str]:
     """What is empty is to be filled in: what may be left empty is left out. Secrets come from the Key Vault."""
     given = {setting.name: setting.default or "" for setting in source.plain if setting.default != ""}
+    if "LONG_POLL_WAITERS" in given:  # half of the threads are for who does not wait, as under `facet.serve`
+        given["LONG_POLL_WAITERS"] = str(min(int(given["LONG_POLL_WAITERS"]), THREADS // 2))
     return {
         **given,
         "AzureWebJobsDisableHomepage": "true",

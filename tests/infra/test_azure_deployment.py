@@ -49,6 +49,11 @@ def test_no_secret_is_among_the_settings(source: deploy.Source) -> None:
     assert {example[name] for name in secrets} == {""}
 
 
+def test_those_who_wait_for_a_task_leave_half_of_the_threads_to_others() -> None:
+    settings = json.loads((FOLDER / "settings.json").read_text())
+    assert int(settings["LONG_POLL_WAITERS"]) <= int(settings["PYTHON_THREADPOOL_THREAD_COUNT"]) // 2
+
+
 def test_settings_name_the_secrets_of_the_key_vault(azure: Commands, source: deploy.Source) -> None:
     assert azure.run("settings").returncode == 0
     [call] = azure.of("functionapp config appsettings set")
