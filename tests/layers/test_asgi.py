@@ -89,7 +89,7 @@ class Client:
         return str(json.loads(self.body)["code"])
 
 
-class Gate:
+class Gate(Answers):
     """Answers when it is opened, and counts how many are inside."""
 
     def __init__(self) -> None:
@@ -207,7 +207,7 @@ async def test_who_waits_too_long_is_told_and_what_had_no_turn_is_not_done(
 async def test_a_function_that_never_ends_keeps_its_thread_and_no_other() -> None:
     gate, free = Gate(), opened()
 
-    class Both:
+    class Both(Answers):
         def respond(self, request: Request, context: Any) -> Response:
             return (gate if request.path == "/stuck" else free).respond(request, context)
 
@@ -302,12 +302,11 @@ async def test_a_client_that_leaves_while_it_sends_reaches_no_function() -> None
 async def test_what_is_raised_is_a_500_that_tells_nothing(
     error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Broken:
+    class Broken(Answers):
         def respond(self, request: Request, context: Any) -> Response:
             raise error
 
-    answers: Answers = Broken()
-    client = await Client(Plain()).ask(asgi.application(answers))
+    client = await Client(Plain()).ask(asgi.application(Broken()))
     assert (client.status, client.code) == (500, "INTERNAL_ERROR")
     assert b"secret" not in client.body
     assert type(error).__name__ in caplog.text
@@ -315,7 +314,7 @@ async def test_what_is_raised_is_a_500_that_tells_nothing(
 
 @pytest.mark.anyio
 async def test_a_header_that_would_end_its_line_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
-    class Splitting:
+    class Splitting(Answers):
         def respond(self, request: Request, context: Any) -> Response:
             return Response(200, "", [("x", "a\r\nset-cookie: b")])
 

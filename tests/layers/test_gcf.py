@@ -11,12 +11,12 @@ from werkzeug.exceptions import BadRequest
 
 from facet.adapters import gcf
 from facet.function import Function
-from facet.http import Request, Response
+from facet.http import Answers, Request, Response
 
 ATTRIBUTES = {"ce-specversion": "1.0", "ce-id": "1", "ce-type": "t", "ce-source": "s", "ce-subject": "x"}
 
 
-class Echo:
+class Echo(Answers):
     """Answers by what it was asked."""
 
     seen: Request

@@ -44,7 +44,7 @@ def environ(plain: Plain, **more: Any) -> Environment:
     return {name: value for name, value in made.items() if name in given or name != "HTTP_HOST"}
 
 
-class Seen:
+class Seen(Answers):
     """Answers with what it is told to, and keeps what it was asked."""
 
     def __init__(self, response: Response | None = None, error: BaseException | None = None) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from facet import http
 from facet.function import Function
-from facet.http import Request, Response
+from facet.http import Answers, Request, Response
 from facet.problems import MethodNotAllowed, NotFound, Problem, refusal
 from facet.settings import settings
 
@@ -46,7 +46,7 @@ class _Route:
         return self.method, *("{}" if part.startswith("{") else part for part in self.path.split("/"))
 
 
-class Api:
+class Api(Answers):
     """Answers a request by the function that declares its route, or by the one whose URL, /fn/<name>/…, is called.
 
     Raises DuplicateRoute.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 from facet.http import OWN_URLS, Answers, Request, Response, invocation_id
 
@@ -20,14 +20,18 @@ MAX_AGE = 600
 _UNANSWERED = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
 
 
-class CrossOrigin:
+class _Responds(Protocol):
+    def respond(self, request: Request, context: Any) -> Response: ...
+
+
+class CrossOrigin(Answers):
     """Answers preflights, and says on every other answer which of `origins` may read it.
 
     An origin is `https://app.example.org`, `https://*` for all of a scheme, or `*`. Browsers send credentials along,
     unless any origin may call.
     """
 
-    def __init__(self, answers: Answers, origins: Sequence[str]) -> None:
+    def __init__(self, answers: _Responds, origins: Sequence[str]) -> None:
         self._answers, self._origins = answers, tuple(origins)
 
     def respond(self, request: Request, context: Any) -> Response:

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from facet import events, http, inputs, log, messages, tracing
 from facet.endpoint import Endpoint
-from facet.http import Event, Request, Response
+from facet.http import Answers, Event, Request, Response
 from facet.problems import MethodNotAllowed, NotFound, Problem
 from facet.replies import Reply, response_from
 from facet.settings import settings
@@ -33,7 +33,7 @@ _current: ContextVar[ChaliceRequest | None] = ContextVar("current_request", defa
 _context: ContextVar[Any] = ContextVar("lambda_context", default=None)
 
 
-class Function(Chalice):
+class Function(Chalice, Answers):
     """A Chalice app that answers every HTTP event shape, and the other events Facet knows.
 
     `app = Function("create_task")` is the handler: the runtime calls `app(event, context)`.

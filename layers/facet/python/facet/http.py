@@ -91,6 +91,10 @@ class Answers(Protocol):
         """The answer, failures included. `context` is the runtime's, or facet.context.Context."""
         raise NotImplementedError
 
+    def with_origin(self, response: Response, request: Request) -> Response:
+        """One that is given in its place, as readable for pages of other origins as its own."""
+        return response
+
 
 def invocation_id(context: Any) -> str:
     """What the runtime calls the invocation; a new id where it has none."""

@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import quote
 
 from facet import log
-from facet.cors import CrossOrigin
 from facet.http import Answers, Request, Response, invocation_id
 from facet.problems import BodyTooLarge, Problem, refusal
 
@@ -54,15 +53,14 @@ def body_too_large() -> BodyTooLarge:
     )
 
 
-def too_large(request: Request, context: Any, answers: Answers | None = None) -> Response:
-    """The same as an answer; `answers` would have given it otherwise."""
+def too_large(answers: Answers, request: Request, context: Any) -> Response:
+    """The same as an answer."""
     return refuse(answers, request, body_too_large(), context)
 
 
-def refuse(answers: Answers | None, request: Request, problem: Problem, context: Any) -> Response:
+def refuse(answers: Answers, request: Request, problem: Problem, context: Any) -> Response:
     """The problem in place of an answer, readable for pages of other origins where the answer would be."""
-    response = refusal(problem, request, request_id=invocation_id(context))
-    return answers.with_origin(response, request) if isinstance(answers, CrossOrigin) else response
+    return answers.with_origin(refusal(problem, request, request_id=invocation_id(context)), request)
 
 
 def answer(answers: Answers, request: Request, context: Any) -> Response:

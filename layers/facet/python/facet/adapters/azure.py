@@ -75,7 +75,7 @@ def http(answers: Answers, *, timeout: float = 30.0) -> Http:
         own = Context(context.function_name, timeout, context.invocation_id)
         request = request_from(req)
         fits = len(request.body) <= MAX_BODY
-        response = answer(answers, request, own) if fits else too_large(request, own, answers)
+        response = answer(answers, request, own) if fits else too_large(answers, request, own)
         return reply_to(request.method, response)
 
     return view

@@ -28,7 +28,7 @@ def middleware(answers: Answers) -> Callable[[ChaliceRequest | None, NextHandler
             return get_response(native)  # no HTTP event at all, which Chalice says
         request, context = request_from(native), native.lambda_context
         if len(request.body) > MAX_BODY:
-            return reply_to(request.method, too_large(request, context, answers))
+            return reply_to(request.method, too_large(answers, request, context))
         return reply_to(request.method, answer(answers, request, context))
 
     return handle

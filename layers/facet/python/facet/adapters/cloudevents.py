@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from facet import log
 from facet.function import Function
-from facet.http import Request, Response, finished, invocation_id
+from facet.http import Answers, Request, Response, finished, invocation_id
 from facet.problems import Problem, UnsupportedMediaType
 
 _REQUIRED = ("specversion", "id", "source", "type")
@@ -31,7 +31,7 @@ class MalformedEvent(Problem):
     status, code, title = 400, "MALFORMED_EVENT", "The event cannot be read"
 
 
-class Receiver:
+class Receiver(Answers):
     """A function whose events come as HTTP requests. What is no CloudEvent it answers as the function does."""
 
     def __init__(self, function: Function) -> None:
