@@ -21,6 +21,8 @@ _UNANSWERED = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
 
 
 class _Responds(Protocol):
+    """All that is asked of what stands behind: what it says of origins is replaced."""
+
     def respond(self, request: Request, context: Any) -> Response: ...
 
 
