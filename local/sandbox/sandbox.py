@@ -230,6 +230,8 @@ class Sandbox:
         return await asyncio.shield(self._ending)
 
     async def _end(self) -> Exit:
+        if self._namespace is None and not self.process.exited.done():  # its handler is not imported yet
+            self._namespace = namespace_of(self.process.pid)
         self.process.kill()
         try:
             async with asyncio.timeout(_END_SECONDS):

@@ -1,7 +1,6 @@
 """A debugger attaches to a function before its module is imported, and stops it at every event."""
 
 import asyncio
-import json
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -11,63 +10,11 @@ import psutil
 import pytest
 
 from local.sandbox.how import How
+from tests.local.debugger import debugging
 from tests.local.emulator.lab import Lab, answer, error, lab
 from tests.stacks import free_port
 
 T = TypeVar("T")
-
-
-class Debugger:
-    """As much of the Debug Adapter Protocol as an editor uses to stop at a line."""
-
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=20)
-        self._stream = self._socket.makefile("rb")
-        self._sent = 0
-
-    def close(self) -> None:
-        self._stream.close()
-        self._socket.close()
-
-    def ask(self, command: str, **arguments: Any) -> None:
-        self._sent += 1
-        message = {"seq": self._sent, "type": "request", "command": command, "arguments": arguments}
-        body = json.dumps(message).encode()
-        self._socket.sendall(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
-
-    def hear(self, kind: str, name: str) -> dict[str, Any]:
-        """The next response to this command, or the next event of this name."""
-        while True:
-            length = 0
-            while (line := self._stream.readline().strip()) or not length:
-                assert line, "the debugger hung up"
-                if line.lower().startswith(b"content-length:"):
-                    length = int(line.partition(b":")[2])
-            message: dict[str, Any] = json.loads(self._stream.read(length))
-            if message["type"] == kind and message.get("command", message.get("event")) == name:
-                assert message.get("success", True), message
-                return message
-
-    def attach(self, file: Path, line: int) -> None:
-        self.ask("initialize", adapterID="test", pathFormat="path", linesStartAt1=True)
-        self.hear("response", "initialize")
-        self.ask("attach", justMyCode=False)
-        self.hear("event", "initialized")
-        self.ask("setBreakpoints", source={"path": str(file)}, breakpoints=[{"line": line}])
-        self.hear("response", "setBreakpoints")
-        self.ask("configurationDone")
-        self.hear("response", "configurationDone")
-
-    def stopped_at(self) -> tuple[str, int]:
-        """Function and line."""
-        thread = self.hear("event", "stopped")["body"]["threadId"]
-        self.ask("stackTrace", threadId=thread, levels=1)
-        frame = self.hear("response", "stackTrace")["body"]["stackFrames"][0]
-        return frame["name"], frame["line"]
-
-    def go_on(self) -> None:
-        self.ask("continue", threadId=0)
-        self.hear("response", "continue")
 
 
 @pytest.fixture
@@ -97,24 +44,23 @@ def test_a_breakpoint_stops_the_first_call_and_the_second_of_one_sandbox(tmp_pat
 
         async def play() -> None:
             await listening(sample, f"trouble waits for a debugger at 127.0.0.1:{port}")
-            debugger = await away(Debugger, port)
-            first = asyncio.ensure_future(sample.invoker.invoke("trouble", {"kind": "log"}))
-            await away(debugger.attach, file, line)
-            assert await away(debugger.stopped_at) == ("log", line)
-            second = asyncio.ensure_future(sample.invoker.invoke("trouble", {"kind": "log"}))
-            await asyncio.sleep(1.1)  # more than its timeout
-            answer(await sample.invoker.invoke("tick", {}))
-            await away(debugger.go_on)
-            finished = await first
-            assert answer(finished) == "ok"
-            assert await away(debugger.stopped_at) == ("log", line)
-            await away(debugger.go_on)
-            assert answer(await second) == "ok"
-            assert not (await second).report.cold
-            assert sample.log("trouble").startswith("START RequestId")  # no warnings of the debugger's own
-            assert finished.report.duration_ms > 1000
-            assert sample.invoker.sandboxes()["trouble"]["sandboxes"] == 1
-            await away(debugger.close)
+            with debugging(port) as debugger:
+                first = asyncio.ensure_future(sample.invoker.invoke("trouble", {"kind": "log"}))
+                await away(debugger.attach, file, line)
+                assert await away(debugger.stopped_at) == ("log", line)
+                second = asyncio.ensure_future(sample.invoker.invoke("trouble", {"kind": "log"}))
+                await asyncio.sleep(1.1)  # more than its timeout
+                answer(await sample.invoker.invoke("tick", {}))
+                await away(debugger.go_on)
+                finished = await first
+                assert answer(finished) == "ok"
+                assert await away(debugger.stopped_at) == ("log", line)
+                await away(debugger.go_on)
+                assert answer(await second) == "ok"
+                assert not (await second).report.cold
+                assert sample.log("trouble").startswith("START RequestId")  # no warnings of the debugger's own
+                assert finished.report.duration_ms > 1000
+                assert sample.invoker.sandboxes()["trouble"]["sandboxes"] == 1
 
         sample.run(play())
         started = set(psutil.Process().children(recursive=True)) - before
@@ -128,12 +74,11 @@ def test_one_call_can_be_debugged_from_its_modules_first_line_on(tmp_path: Path,
         async def play() -> None:
             call = asyncio.ensure_future(sample.invoker.invoke("echo", {}, how=How(debug_port=port)))
             await listening(sample, f"echo waits for a debugger at 127.0.0.1:{port}")
-            debugger = await away(Debugger, port)
-            await away(debugger.attach, file, line)
-            assert await away(debugger.stopped_at) == ("<module>", line)
-            await away(debugger.go_on)
-            assert answer(await call)["calls"] == 1
-            await away(debugger.close)
+            with debugging(port) as debugger:
+                await away(debugger.attach, file, line)
+                assert await away(debugger.stopped_at) == ("<module>", line)
+                await away(debugger.go_on)
+                assert answer(await call)["calls"] == 1
             assert "echo" not in sample.invoker.sandboxes()
 
         sample.run(play())

@@ -285,6 +285,20 @@ def test_what_a_handler_left_in_a_session_of_its_own_ends_with_its_sandbox(tmp_p
         sample.run(happened(lambda: not lives(left_behind)))
 
 
+@pytest.mark.skipif(bool(available()), reason=f"no walls on this machine: {available()}")
+def test_what_an_import_left_in_a_session_of_its_own_ends_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("local.sandbox.sandbox._INIT_SECONDS", 1.0)
+    with lab(tmp_path) as sample:
+        with (sample.template.functions["trouble"].code / "handler.py").open("a") as handler:
+            handler.write('\nfork_and_leave({"stay": True})\ntime.sleep(600)\n')
+        done = sample.invoke("trouble")
+        assert "timed out" in error(done)["errorMessage"]
+        left_behind = int(done.log.partition("left behind: ")[2].split()[0])
+        sample.run(happened(lambda: not lives(left_behind)))
+
+
 def lives(pid: int) -> bool:
     """Whether it does something: without an init nobody may be there to bury it."""
     with contextlib.suppress(psutil.NoSuchProcess):

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from local import cli
 from local.cloud import debug_ports
 from local.cloud.debug_ports import NoPort
-from tests.local.records import dap
+from tests.local.debugger import debugging
 from tests.local.records.conftest import Project
 from tests.stacks import PROJECT, free_port, until
 
@@ -53,7 +53,12 @@ def line_of(sample: Project, text: str) -> tuple[Path, int]:
 def test_a_call_stops_where_a_debugger_says(sample: Project, verb: str) -> None:
     what = ["greet", *BODY] if verb == "invoke" else [sample.ask("POST", "/greet", json={"name": "Ada"})]
     with waiting(sample, verb, *what) as (process, port):
-        assert dap.stop_at(port, *line_of(sample, "return answered(200")) == "breakpoint"
+        file, line = line_of(sample, "return answered(200")
+        with debugging(port) as debugger:
+            debugger.attach(file, line)
+            assert debugger.stopped_at()[1] == line
+            debugger.go_on()
+            debugger.wait_for_end()
         output, _ = process.communicate(timeout=60)
     assert "hello Ada" in output
 
