@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, LiteralString
 from urllib.parse import quote
 
 from PIL import Image
-from psycopg import sql
 
 from tests.conftest import Settings
 from tests.functions import api
 from tests.local.services.objects.server import Server
-from tests.servers import postgres
+from tests.servers import empty_database, postgres
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -74,15 +73,10 @@ def remarks(batches: list[dict[str, Any]], kind: str) -> dict[tuple[str, int], s
 @contextmanager
 def restored(settings: Settings, worker: str, s3_url: str) -> Iterator[OldSystem]:
     """The dump in a database of its own."""
-    name = f"{worker}_old"
-    with postgres(settings, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        try:
-            with postgres({**settings, "POSTGRES_DB": name}) as conn:
-                conn.execute(DUMP.read_text().encode())
-            yield OldSystem({**settings, "POSTGRES_DB": name}, s3_url)
-        finally:
-            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with empty_database(settings, f"{worker}_old") as old:
+        with postgres(old) as conn:
+            conn.execute(DUMP.read_text().encode())
+        yield OldSystem(old, s3_url)
 
 
 def s3_url(server: Server, secret: str = S3_SECRET) -> str:

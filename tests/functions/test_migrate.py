@@ -12,14 +12,13 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from psycopg import sql
 
 from facet import broker, db, objects
 from facet.problems import Invalid
 from facet.settings import settings
 from functions.migrate import handler
 from tests.conftest import Settings
-from tests.servers import management, postgres
+from tests.servers import empty_database, management
 
 PROJECT = Path(__file__).parents[2]
 PYTHONPATH = os.pathsep.join(str(PROJECT / each) for each in (".", "layers/facet/python", "infra/migrations/python"))
@@ -33,13 +32,11 @@ def untouched(environment: Settings, worker: str, monkeypatch: pytest.MonkeyPatc
     names |= {setting: f"{name}-{kind}" for setting, kind in BUCKETS.items()}
     use(names, monkeypatch)
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
-    with postgres(environment, autocommit=True) as conn, management(environment) as http:
-        conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    with empty_database(environment, name), management(environment) as http:
         http.put(f"/vhosts/{name}").raise_for_status()
         http.put(f"/permissions/{name}/{environment['RABBITMQ_USER']}", json=everything).raise_for_status()
         yield {**environment, **names}
         use({}, monkeypatch)
-        conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
         http.delete(f"/vhosts/{name}").raise_for_status()
 
 

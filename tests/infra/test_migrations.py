@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from subprocess import PIPE
@@ -17,6 +16,7 @@ import pytest
 from psycopg import sql
 
 from migrations import schema
+from tests.servers import empty_database
 
 Settings = dict[str, str]
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -41,17 +41,6 @@ def connect(settings: Settings, *, autocommit: bool = False) -> Connection:
 
 def move(settings: Settings, revision: str) -> str | None:
     return schema.move(partial(connect, settings), revision)
-
-
-@contextmanager
-def empty_database(settings: Settings, name: str) -> Iterator[Settings]:
-    """The settings of a database that exists only here."""
-    with connect(settings, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        try:
-            yield {**settings, "POSTGRES_DB": name}
-        finally:
-            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture
