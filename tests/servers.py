@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from psycopg import sql
 
-from local.testing.services import Settings, management, named, postgres
+from local.testing.services import Settings, database, management, named, postgres
 from local.testing.services import broker as create_vhost
 
 __all__ = ["create_vhost", "empty_database", "management", "named", "postgres"]
@@ -14,11 +14,11 @@ __all__ = ["create_vhost", "empty_database", "management", "named", "postgres"]
 @contextmanager
 def empty_database(settings: Settings, name: str) -> Iterator[Settings]:
     """The settings of a database that exists only here."""
-    with postgres(settings, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        try:
-            yield {**settings, "POSTGRES_DB": name}
-        finally:
+    created = {**settings, **database(settings, name)}
+    try:
+        yield created
+    finally:
+        with postgres(settings, autocommit=True) as admin:
             # WITH (FORCE) fails where autovacuum is at work: its process is not ours to end. Without it, it gives way.
             end_ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND usename = user"
             admin.execute(end_ours, [name])

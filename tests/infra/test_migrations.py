@@ -16,7 +16,7 @@ import pytest
 from psycopg import sql
 
 from migrations import schema
-from tests.servers import empty_database
+from tests.servers import empty_database, postgres
 
 Settings = dict[str, str]
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -35,12 +35,8 @@ def address(settings: Settings) -> dict[str, str]:
     return {ours: settings[f"POSTGRES_{theirs}"] for ours, theirs in names.items()}
 
 
-def connect(settings: Settings, *, autocommit: bool = False) -> Connection:
-    return psycopg.connect(psycopg.conninfo.make_conninfo(**address(settings)), autocommit=autocommit)
-
-
 def move(settings: Settings, revision: str) -> str | None:
-    return schema.move(partial(connect, settings), revision)
+    return schema.move(partial(postgres, settings), revision)
 
 
 @pytest.fixture
@@ -54,7 +50,7 @@ def migrated_database(database: Settings, worker: str) -> Iterator[Connection]:
     """A connection to a migrated database with one row of everything a task refers to."""
     with empty_database(database, f"{worker}_constraints") as settings:
         move(settings, "head")
-        with connect(settings) as conn:
+        with postgres(settings) as conn:
             for table, row in REFERENCES:
                 insert(conn, table, row)
             conn.commit()
@@ -271,20 +267,20 @@ ALLOWED: list[tuple[Row, Row]] = [
 # ---- Moving ---------------------------------------------------------------------------------------------------------
 def test_the_schema_can_be_taken_down_and_put_up_again(fresh: Settings) -> None:
     assert move(fresh, "head") == HEAD
-    with connect(fresh) as conn:
+    with postgres(fresh) as conn:
         built = objects_in(conn)
     assert {"users", "tasks", "outbox", "tasks_guard", "tasks_open"} <= built
     assert move(fresh, "base") is None
-    with connect(fresh) as conn:
+    with postgres(fresh) as conn:
         assert objects_in(conn) == set()
     assert move(fresh, "head") == HEAD
-    with connect(fresh) as conn:
+    with postgres(fresh) as conn:
         assert objects_in(conn) == built
 
 
 def test_a_step_back_leaves_tasks_guarded_as_before(fresh: Settings) -> None:
     def guard() -> str:
-        with connect(fresh) as conn:
+        with postgres(fresh) as conn:
             found = conn.execute("SELECT pg_get_functiondef('tasks_guard'::regproc)").fetchone()
         assert found is not None
         return str(found[0])
@@ -328,7 +324,7 @@ def test_an_unknown_revision_is_an_error_that_names_it(fresh: Settings, target: 
 
 def test_a_database_of_a_newer_release_is_left_alone(fresh: Settings) -> None:
     move(fresh, "head")
-    with connect(fresh) as conn:
+    with postgres(fresh) as conn:
         conn.execute("UPDATE alembic_version SET version_num = '7777'")
     with pytest.raises(schema.SchemaError, match="newer release"):
         move(fresh, "head")
@@ -336,7 +332,7 @@ def test_a_database_of_a_newer_release_is_left_alone(fresh: Settings) -> None:
 
 def test_a_table_in_use_is_not_waited_for_for_ever(fresh: Settings) -> None:
     move(fresh, "head")
-    with connect(fresh) as reader:
+    with postgres(fresh) as reader:
         reader.execute("SELECT 1 FROM users")
         with pytest.raises(schema.SchemaError, match="lock timeout"):
             move(fresh, "base")
